@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: MIT
+#
+#     make                    the programs, in build/release
+#     sudo make demo          sets up all that is needed, then shows what it is for
+#     sudo make test          sets up all that is needed, then runs every test
+#     make help               the other targets
+#
+# V=1 shows the commands; DEVELOPER=1 makes warnings errors, and adds some. A change of flags rebuilds.
+
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+
+# release, asan, tsan or fuzz: the name of the directory under build/ and of a set of flags below.
+variant := release
+B       := build/$(variant)
+
+# --- what is built from what ----------------------------------------------------------------------------------------
+
+PROTO :=
+PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
+
+FS := log
+FS_SRCS := $(FS:%=fs/%.c)
+
+# The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
+FUSE_SRCS :=
+
+TOOLS :=
+TOOL_SRCS :=
+
+LIB_SRCS :=
+SONAME   := libsessionfs.so.1
+
+UNIT :=
+
+FSTEST_SRCS :=
+HAMMER_SRCS :=
+CLIENT_SRCS :=
+BENCH_SRCS  :=
+
+FUZZ :=
+
+MANUALS :=
+
+# --- derived names --------------------------------------------------------------------------------------------------
+
+objs = $(patsubst %.c,$(B)/%.o,$(1))
+pic  = $(patsubst %.c,$(B)/pic/%.o,$(1))
+
+CORE          := $(B)/libsessionfs-core.a
+TOOL_PROGRAMS := $(TOOLS:%=$(B)/%)
+PROGRAMS      := $(TOOL_PROGRAMS)
+SHARED        :=
+STATIC        :=
+CLIENT        :=
+UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
+DRIVERS       :=
+BENCH         :=
+FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
+
+SRCS := $(PROTO_SRCS) $(FS_SRCS) $(TOOL_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
+	$(FSTEST_SRCS) $(HAMMER_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
+
+# --- libraries ------------------------------------------------------------------------------------------------------
+
+# A private static libfuse, where packaging/setup found the system's too old.
+ifneq ($(wildcard build/libfuse/lib/libfuse3.a),)
+private := PKG_CONFIG_PATH=build/libfuse/lib/pkgconfig:$$PKG_CONFIG_PATH
+fuse_static := --static
+endif
+
+fuse      := fuse3 >= 3.17
+libraries := libsodium jansson inih
+pkgconf    = $(shell $(private) pkg-config $(1) 2>/dev/null)
+
+have_libraries := $(call pkgconf,--modversion '$(fuse)' $(libraries))
+FUSE_CFLAGS := -DFUSE_USE_VERSION=317 $(patsubst -I%,-isystem %,$(call pkgconf,--cflags '$(fuse)'))
+LIB_CFLAGS  := $(call pkgconf,--cflags $(libraries))
+CLIENT_LIBS := $(call pkgconf,--libs libsodium jansson) -pthread
+LIBS        := $(call pkgconf,$(fuse_static) --libs '$(fuse)') $(call pkgconf,--libs $(libraries)) -pthread
+
+# --- flags ----------------------------------------------------------------------------------------------------------
+
+cpp := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DSESSIONFS_VERSION='"$(VERSION)"' -iquote . -iquote fs $(LIB_CFLAGS)
+warn := -Wall -Wextra
+ifeq ($(DEVELOPER),1)
+warn += -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wundef
+# Where numbers come from outside.
+$(call objs,$(PROTO_SRCS)): warn += -Wconversion
+endif
+
+cf_protection := $(if $(filter x86_64-% i686-%,$(shell $(CC) -dumpmachine)),-fcf-protection)
+CFLAGS.release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection \
+	$(cf_protection)
+CFLAGS.asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS.tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+CFLAGS.fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS.release := -Wl,-z,relro,-z,now
+LDFLAGS.asan := -fsanitize=address,undefined
+LDFLAGS.tsan := -fsanitize=thread
+LDFLAGS.fuzz := -fsanitize=fuzzer,address,undefined
+
+# CFLAGS and LDFLAGS are the caller's, and come last.
+compile = $(CC) -std=gnu11 -fPIE -pthread $(warn) $(CFLAGS.$(variant)) $(cpp) $(CPPFLAGS) $(CFLAGS)
+link    = $(CC) -pie -Wl,--as-needed $(LDFLAGS.$(variant)) $(CFLAGS) $(LDFLAGS)
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+MAKEFLAGS += --no-print-directory
+
+OBJCOPY ?= objcopy
+
+Q   := $(if $(filter 1,$(V)),,@)
+say  = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
+
+all: $(PROGRAMS) $(SHARED) $(STATIC)
+unit: $(UNIT_TESTS)
+tests: all unit $(DRIVERS) $(CLIENT) $(BENCH)
+
+$(B)/%.o: %.c $(B)/.flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(compile) -MMD -MP -c -o $@ $<
+
+$(B)/pic/%.o: %.c $(B)/.flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(compile) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+$(call objs,$(FUSE_SRCS)): cpp += $(FUSE_CFLAGS)
+
+# All but main, so that each program and unit test takes what it needs.
+$(CORE): $(call objs,$(PROTO_SRCS) $(FS_SRCS))
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/sessionfs: $(call objs,fs/main.c) $(CORE)
+$(TOOL_PROGRAMS): $(B)/%: $(B)/tools/%.o $(call objs,$(TOOL_SRCS)) $(STATIC) $(CORE)
+$(UNIT_TESTS): %: %.o $(CORE)
+$(FUZZERS): %: %.o $(CORE)
+$(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)
+$(B)/tests/fstest/hammer: $(call objs,$(HAMMER_SRCS)) $(CORE)
+$(BENCH): $(call objs,$(BENCH_SRCS)) $(CORE)
+
+$(PROGRAMS) $(UNIT_TESTS) $(FUZZERS) $(DRIVERS) $(BENCH):
+	$(call say,LD,$@)
+	$(Q)$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# The client library. Stays where it was loaded (nodelete): threads that end call into it.
+$(B)/$(SONAME): $(call pic,$(LIB_SRCS)) tools/libsessionfs.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script,tools/libsessionfs.map -Wl,-z,nodelete -Wl,--as-needed \
+		$(LDFLAGS.$(variant)) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(CLIENT_LIBS)
+
+$(B)/libsessionfs.so: $(B)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+
+# One object, in which all but the public names is local: an application may have a token_verify() of its own.
+$(STATIC): $(call pic,$(LIB_SRCS))
+	$(call say,AR,$@)
+	$(Q)$(LD) -r -o $(B)/pic/libsessionfs.o $^
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='sessionfs_*' $(B)/pic/libsessionfs.o
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(B)/pic/libsessionfs.o
+
+$(CLIENT): $(call objs,$(CLIENT_SRCS)) $(SHARED)
+	$(call say,LD,$@)
+	$(Q)$(link) -o $@ $(filter %.o,$^) -L$(B) -lsessionfs -Wl,-rpath,'$$ORIGIN/../..' -pthread
+
+# Changes when the flags do, and with it every object. The place to find out that the libraries are missing.
+$(B)/.flags: FORCE
+	$(if $(have_libraries),,$(call missing))
+	$(shell mkdir -p $(@D))$(file >$@.new,$(compile) $(FUSE_CFLAGS) $(link) $(LIBS))
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+define missing
+@echo 'sessionfs needs $(fuse), $(libraries) (development files). To get them: sudo make setup' >&2; exit 1
+endef
+
+-include $(patsubst %.o,%.d,$(call objs,$(SRCS)) $(call pic,$(LIB_SRCS)))
+
+# --- variants -------------------------------------------------------------------------------------------------------
+
+asan tsan:
+	$(MAKE) variant=$@ tests
+
+# Bounded: a minute or two in all. What a run finds is written to build/fuzz; a crash goes into tests/fuzz/corpus.
+FUZZ_RUNS := 500000
+
+fuzz:
+	$(MAKE) variant=fuzz CC=clang fuzzers
+	@mkdir -p $(FUZZ:%=build/fuzz/corpus/%)
+	@set -e; for f in $(FUZZ); do \
+		echo "  FUZZ    $$f"; \
+		build/fuzz/tests/fuzz/fuzz_$$f -runs=$(FUZZ_RUNS) -max_len=8192 -timeout=10 -verbosity=0 \
+			-artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
+	done
+
+fuzzers: $(FUZZERS)
+
+# --- what does its own set-up ---------------------------------------------------------------------------------------
+
+# Libraries are looked for when make starts, so what follows setup is a make of its own.
+
+setup:
+	@packaging/setup
+
+demo: setup
+	$(MAKE) all
+	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/demo/run
+
+bench: setup
+	$(MAKE) tests
+	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/bench/run
+
+# The last line is `N passed, M failed`. TESTS= chooses some of the harness's scripts.
+TESTS = $(sort $(wildcard tests/fstest/*.t))
+
+test: setup
+	$(MAKE) tests
+	$(MAKE) variant=asan unit
+	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run $(UNIT_TESTS) $(UNIT:%=build/asan/tests/unit/test_%) $(TESTS) \
+		tests/python/run
+
+test-unit: setup
+	$(MAKE) variant=asan unit
+	@tests/run $(UNIT:%=build/asan/tests/unit/test_%)
+
+test-asan test-tsan: test-%: setup
+	$(MAKE) variant=$* tests
+	@TEST_SECONDS=900 SESSIONFS_BUILD='$(CURDIR)/build/$*' tests/run $(UNIT:%=build/$*/tests/unit/test_%) $(TESTS)
+
+# --- checks of the source -------------------------------------------------------------------------------------------
+
+ALL_C = $(wildcard fs/*.[ch] fs/proto/*.[ch] tools/*.[ch] tests/*/*.[ch])
+
+# The tests pass NULL and garbage on purpose. What is suppressed here, and in .clang-tidy, is what neither program can
+# follow: cleanup attributes, and `return -errno`.
+SCANNED = $(filter-out tests/%,$(filter %.c,$(ALL_C)))
+
+scan: $(B)/.flags
+	clang-tidy --quiet --warnings-as-errors='*' $(SCANNED) -- \
+		-std=gnu11 $(cpp) $(FUSE_CFLAGS)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --suppress=missingIncludeSystem \
+		--suppress=memleak --suppress=resourceLeak --suppress=ctuuninitvar \
+		--enable=warning,performance,portability -D_GNU_SOURCE '-D__typeof__(x)=void *' -I. -Ifs $(SCANNED)
+
+format:
+	clang-format -i $(ALL_C)
+
+format-check:
+	clang-format --dry-run --Werror $(ALL_C)
+
+# --- installation ---------------------------------------------------------------------------------------------------
+
+sbindir = $(DESTDIR)$(PREFIX)/sbin
+bindir  = $(DESTDIR)$(PREFIX)/bin
+libdir  = $(DESTDIR)$(LIBDIR)
+incdir  = $(DESTDIR)$(PREFIX)/include
+mandir  = $(DESTDIR)$(PREFIX)/share/man
+confdir = $(DESTDIR)/etc/sessionfs
+
+# For fstab nothing more is needed: `mount -t fuse.sessionfs` runs mount.fuse3(8), which finds sessionfs in PATH.
+install: all
+	install -d '$(sbindir)' '$(bindir)' '$(libdir)/pkgconfig' '$(incdir)' '$(confdir)' '$(confdir)/keys.d'
+	install $(B)/sessionfs '$(sbindir)'
+	install $(TOOL_PROGRAMS) '$(bindir)'
+	install -m 644 $(B)/$(SONAME) $(STATIC) '$(libdir)'
+	ln -sf $(SONAME) '$(libdir)/libsessionfs.so'
+	install -m 644 tools/sessionfs.h '$(incdir)'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		tools/libsessionfs.pc.in >'$(libdir)/pkgconfig/libsessionfs.pc'
+	set -e; for m in $(MANUALS); do install -D -m 644 $$m '$(mandir)'/man$${m##*.}/$${m##*/}; done
+	test -e '$(confdir)/sessionfs.conf' || install -m 644 packaging/sessionfs.conf '$(confdir)'
+
+# The configuration and the keys stay.
+uninstall:
+	rm -f '$(sbindir)/sessionfs'
+	set -e; for t in $(TOOLS); do rm -f '$(bindir)'/$$t; done
+	rm -f '$(libdir)'/libsessionfs.* '$(libdir)/pkgconfig/libsessionfs.pc' '$(incdir)/sessionfs.h'
+	set -e; for m in $(MANUALS); do rm -f '$(mandir)'/man$${m##*.}/$${m##*/}; done
+
+clean:
+	rm -rf build/release build/asan build/tsan build/fuzz
+
+distclean:
+	rm -rf build
+
+help:
+	@echo 'all               the programs'
+	@echo 'setup             Debian packages, and a private libfuse if the system has none that will do (root)'
+	@echo 'demo              setup, then two users and a buggy uploader (root)'
+	@echo 'test              setup, then every test; TESTS=tests/fstest/x.t chooses from the harness (root)'
+	@echo 'test-unit         the unit tests alone, under the address and undefined-behaviour sanitizers'
+	@echo 'test-asan, -tsan  every test against a daemon built with the sanitizers (root)'
+	@echo 'bench             setup, then requests per operation and throughput (root)'
+	@echo 'asan, tsan        programs and tests with sanitizers, in build/asan and build/tsan'
+	@echo 'fuzz              the parsers, with clang, FUZZ_RUNS=$(FUZZ_RUNS) each'
+	@echo 'scan              clang-tidy and cppcheck'
+	@echo 'format            clang-format; format-check only looks'
+	@echo 'install           to DESTDIR and PREFIX=$(PREFIX); uninstall takes it away'
+	@echo 'clean, distclean  what was built; distclean takes the private libfuse too'
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+FORCE:
+.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test test-unit test-asan test-tsan \
+	scan format format-check install uninstall clean distclean help FORCE
