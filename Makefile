@@ -17,7 +17,7 @@ B       := build/$(variant)
 
 # --- what is built from what ----------------------------------------------------------------------------------------
 
-PROTO :=
+PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
 FS := log
@@ -32,14 +32,14 @@ TOOL_SRCS :=
 LIB_SRCS :=
 SONAME   := libsessionfs.so.1
 
-UNIT :=
+UNIT := base64url rfc3339 sid paserk paseto claims token grammar
 
 FSTEST_SRCS :=
 HAMMER_SRCS :=
 CLIENT_SRCS :=
 BENCH_SRCS  :=
 
-FUZZ :=
+FUZZ := token grammar
 
 MANUALS :=
 
