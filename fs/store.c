@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: MIT */
+#include "store.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "durable.h"
+#include "tree.h"
+#include "util.h"
+
+#define FORMAT_TEXT "sessionfs-store 1\nuuid "
+#define FORMAT_SIZE_MAX 1024
+#define UUID_LEN 36
+#define SHARDS 256
+#define SHARD_PATH_MAX sizeof("sessions/00")
+#define SESSION_PATH_MAX (SHARD_PATH_MAX + 1 + SID_HASH_LEN)
+#define TEMP_AGE 3600 /* seconds: no creation and no update takes that long */
+#define TRIES 8       /* how often we start again because another daemon was faster */
+
+struct store {
+	char *path; /* owned */
+	char uuid[UUID_LEN + 1];
+	int fd;
+	atomic_uint swept; /* shards that store_empty_trash() has looked through */
+};
+
+/*
+ * --- opening
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+__attribute__((format(printf, 5, 6))) static int refuse(int error, const char *path, char *err, size_t errlen,
+							const char *fmt, ...)
+{
+	int n = snprintf(err, errlen, "%s: ", path);
+	va_list ap;
+	va_start(ap, fmt);
+	if (n >= 0 && (size_t)n < errlen)
+		vsnprintf(err + n, errlen - (size_t)n, fmt, ap);
+	va_end(ap);
+	return error;
+}
+
+/* Whether nothing is in it but what a filesystem brings, and what a crash while it was made a store left behind. */
+static int is_empty(int fd)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = tree_opendir(fd, ".", &d);
+	if (r < 0)
+		return r;
+	const struct dirent *e;
+	while (errno = 0, (e = readdir(d)))
+		if (!tree_is_dots(e->d_name) && !temp_is(e->d_name) && strcmp(e->d_name, "lost+found") != 0)
+			return 0;
+	return errno ? -errno : 1;
+}
+
+static int format_create(int fd)
+{
+	uint8_t b[16];
+	if (getrandom(b, sizeof(b), 0) != sizeof(b))
+		return -EIO;
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 4122, version 4 */
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+
+	char text[sizeof(FORMAT_TEXT) + UUID_LEN + 1];
+	size_t n = strlen(strcpy(text, FORMAT_TEXT));
+	for (size_t i = 0; i < sizeof(b); i++)
+		n += (size_t)sprintf(text + n, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", b[i]);
+	text[n++] = '\n';
+
+	_cleanup_close_ int dir = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 ? -errno : durable_create(dir, "FORMAT", text, n);
+	return r == -EEXIST ? 0 : r; /* another daemon was first: its store is as good */
+}
+
+/* "sessionfs-store 1\nuuid <uuid>\n", and nothing else. */
+static bool format_parse(const char *text, size_t len, char uuid[static UUID_LEN + 1])
+{
+	const size_t head = strlen(FORMAT_TEXT);
+	if (len != head + UUID_LEN + 1 || memcmp(text, FORMAT_TEXT, head) != 0 || text[len - 1] != '\n' ||
+	    strspn(text + head, "0123456789abcdef-") != UUID_LEN)
+		return false;
+	memcpy(uuid, text + head, UUID_LEN);
+	uuid[UUID_LEN] = '\0';
+	return true;
+}
+
+/* Makes a directory with so many numbered ones in it, whole or not at all. */
+static int make_dir(int fd, const char *name, unsigned shards)
+{
+	char temp[TEMP_NAME_MAX], shard[3];
+	struct stat st;
+	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+	if (errno != ENOENT)
+		return -errno;
+
+	temp_name(temp);
+	if (mkdirat(fd, temp, 0700) < 0)
+		return -errno;
+	_cleanup_close_ int dir = openat(fd, temp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	for (unsigned i = 0; i < shards; i++) {
+		snprintf(shard, sizeof(shard), "%02x", i & 0xff);
+		if (mkdirat(dir, shard, 0700) < 0)
+			return -errno;
+	}
+	if (fsync(dir) < 0)
+		return -errno;
+	if (renameat(fd, temp, fd, name) < 0) {
+		if (errno != EEXIST && errno != ENOTEMPTY)
+			return -errno;
+		tree_empty(dir, UINT32_MAX); /* another daemon was first */
+		unlinkat(fd, temp, AT_REMOVEDIR);
+	}
+	return durable_sync_dir(fd, ".");
+}
+
+static int open_checked(const char *given, bool create, char *err, size_t errlen, struct store **ret)
+{
+	_cleanup_free_ char *path = realpath(given, NULL);
+	if (!path)
+		return refuse(-errno, given, err, errlen, "%s", strerror(errno));
+	_cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return refuse(-errno, path, err, errlen, "%s", strerror(errno));
+	if (st.st_uid != geteuid())
+		return refuse(-EPERM, path, err, errlen, "belongs to uid %u, not to uid %u, who runs this", st.st_uid,
+			      geteuid());
+	if ((st.st_mode & 0777) != 0700)
+		return refuse(-EPERM, path, err, errlen, "has mode %04o; a store must be 0700", st.st_mode & 07777);
+
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = durable_read(fd, "FORMAT", FORMAT_SIZE_MAX, &text, &len);
+	if (r == -ENOENT && create) {
+		r = is_empty(fd);
+		if (r > 0)
+			r = format_create(fd);
+		if (r < 0)
+			return refuse(r, path, err, errlen, "making a store: %s", strerror(-r));
+		/* Not empty may mean that another daemon has made it a store just now. */
+		r = durable_read(fd, "FORMAT", FORMAT_SIZE_MAX, &text, &len);
+		if (r == -ENOENT)
+			return refuse(-ENOTEMPTY, path, err, errlen, "not empty, and not a store");
+	}
+	if (r == -ENOENT)
+		return refuse(r, path, err, errlen, "not a store: there is no FORMAT in it");
+
+	char uuid[UUID_LEN + 1];
+	if (r == 0 && !format_parse(text, len, uuid))
+		r = -EUCLEAN;
+	if (r == -EUCLEAN)
+		return refuse(-EPROTONOSUPPORT, path, err, errlen, "FORMAT is not that of this release (%.*s)",
+			      (int)strlen("sessionfs-store 1"), FORMAT_TEXT);
+	if (r < 0)
+		return refuse(r, path, err, errlen, "FORMAT: %s", strerror(-r));
+
+	if (create) {
+		r = make_dir(fd, "sessions", SHARDS);
+		if (r == 0)
+			r = make_dir(fd, "trash", 0);
+		if (r < 0)
+			return refuse(r, path, err, errlen, "making a store: %s", strerror(-r));
+	}
+
+	struct store *s = malloc(sizeof(*s));
+	if (!s)
+		return refuse(-ENOMEM, path, err, errlen, "%s", strerror(ENOMEM));
+	s->path = steal_ptr(&path);
+	s->fd = steal_fd(&fd);
+	memcpy(s->uuid, uuid, sizeof(s->uuid));
+	atomic_init(&s->swept, 0);
+	*ret = s;
+	return 0;
+}
+
+int store_open(const char *path, char *err, size_t errlen, struct store **ret)
+{
+	return open_checked(path, true, err, errlen, ret);
+}
+
+int store_open_existing(const char *path, char *err, size_t errlen, struct store **ret)
+{
+	return open_checked(path, false, err, errlen, ret);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	close_fd(s->fd);
+	free(s->path);
+	free(s);
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+const char *store_uuid(const struct store *s)
+{
+	return s->uuid;
+}
+
+int store_fd(const struct store *s)
+{
+	return s->fd;
+}
+
+/*
+ * --- finding
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+/* Names come from tools' arguments too: nothing but 64 lower-case hex digits is made part of a path. */
+static bool name_valid(const char *name)
+{
+	return strspn(name, "0123456789abcdef") == SID_HASH_LEN && name[SID_HASH_LEN] == '\0';
+}
+
+static int open_dir(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -EUCLEAN : -errno;
+	return fd;
+}
+
+static int open_shard(const struct store *s, const char *name)
+{
+	char path[SHARD_PATH_MAX];
+	snprintf(path, sizeof(path), "sessions/%.2s", name);
+	int fd = open_dir(s->fd, path);
+	return fd == -ENOENT ? -EUCLEAN : fd; /* all were made with the store */
+}
+
+/* A session's directory, from its shard opened afresh: only so is ENOENT a proof on NFS. */
+static int open_session(const struct store *s, const char *name, int *ret)
+{
+	if (!name_valid(name))
+		return -EINVAL;
+	int r = -ESTALE;
+	for (int i = 0; r == -ESTALE && i < TRIES; i++) {
+		_cleanup_close_ int shard = open_shard(s, name);
+		r = shard < 0 ? shard : open_dir(shard, name);
+	}
+	if (r < 0)
+		return r;
+	*ret = r;
+	return 0;
+}
+
+static int open_trash(const struct store *s)
+{
+	return open_dir(s->fd, "trash");
+}
+
+/*
+ * --- meta.json
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static int is_revoked(int dir)
+{
+	struct stat st;
+	if (fstatat(dir, "revoked", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+static int meta_read(int dir, const char *name, struct meta *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	struct meta m;
+	int r = durable_read(dir, "meta.json", META_SIZE_MAX, &text, &len);
+	if (r == 0)
+		r = meta_parse(text, len, &m);
+	if (r < 0)
+		return r;
+
+	char hash[SID_HASH_LEN + 1];
+	sid_hash(m.sid, hash);
+	if (strcmp(hash, name) != 0)
+		return -EUCLEAN;
+	r = is_revoked(dir);
+	if (r < 0)
+		return r;
+	m.revoked = m.revoked || r > 0;
+	*ret = m;
+	return 0;
+}
+
+/* A session's directory and what its meta.json says. */
+static int read_session(const struct store *s, const char *name, int *dir, struct meta *ret)
+{
+	/*
+	 * A meta.json that is missing is damage, unless the session was on its way to the trash: then it is gone now.
+	 */
+	int r = -ENOENT;
+	for (int i = 0; r == -ENOENT && i < TRIES; i++) {
+		_cleanup_close_ int fd = -1;
+		r = open_session(s, name, &fd);
+		if (r < 0)
+			return r;
+		r = meta_read(fd, name, ret);
+		if (r == 0)
+			*dir = steal_fd(&fd);
+	}
+	return r == -ENOENT ? -EUCLEAN : r;
+}
+
+int store_meta_read(struct store *s, const char *name, struct meta *ret)
+{
+	_cleanup_close_ int dir = -1;
+	return read_session(s, name, &dir, ret);
+}
+
+static int meta_replace(int dir, const struct meta *m)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = meta_format(m, &text, &len);
+	return r < 0 ? r : durable_replace(dir, "meta.json", text, len);
+}
+
+static int mark_revoked(int dir)
+{
+	int r = durable_create(dir, "revoked", "", 0);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* Takes temporaries of crashed creations and updates out of a directory of ours. */
+static int sweep(const struct store *s, int dir)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = tree_opendir(dir, ".", &d);
+	const struct dirent *e;
+	while (r == 0 && (e = readdir(d))) {
+		struct stat st;
+		if (!temp_is(e->d_name) || fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    time(NULL) - st.st_mtime < TEMP_AGE)
+			continue;
+		_cleanup_close_ int trash = open_trash(s);
+		if (trash < 0)
+			r = trash;
+		else if (renameat(dir, e->d_name, trash, e->d_name) < 0 && errno != ENOENT)
+			r = -errno; /* ENOENT: another daemon sweeps too */
+	}
+	return r;
+}
+
+int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx)
+{
+	_cleanup_close_ int dir = -1;
+	struct meta m;
+	int r = read_session(s, name, &dir, &m);
+	for (int i = 0; r == 0 && i < TRIES; i++) {
+		bool was = m.revoked;
+		if (!change(&m, ctx))
+			return 0;
+		m.revoked = m.revoked || was;
+		m.version++;
+		if (m.revoked)
+			r = mark_revoked(dir); /* first: who reads between the two must see it */
+		if (r == 0)
+			r = meta_replace(dir, &m);
+		if (r < 0)
+			return r;
+
+		/* Has a tombstone come in between? Then ours replaced it. */
+		r = m.revoked ? 0 : is_revoked(dir);
+		if (r == 0) {
+			(void)sweep(s, dir); /* the update is stored, whatever becomes of older ones */
+			return 0;
+		}
+		if (r > 0)
+			r = meta_read(dir, name, &m);
+	}
+	return r;
+}
+
+/*
+ * --- creating
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+/*
+ * Makes an empty data/ under some name. The directory is ours alone until it is renamed: no link can be in its place.
+ */
+static int make_data(int dir, const char *name, uid_t uid, gid_t gid)
+{
+	if (mkdirat(dir, name, 0700) < 0)
+		return -errno;
+	int r = 0;
+	if (fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, name, 0777, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = durable_sync_dir(dir, name);
+	if (r < 0)
+		unlinkat(dir, name, AT_REMOVEDIR);
+	return r;
+}
+
+/* Makes data/ again where its owner has removed it. */
+static int ensure_data(int dir, uid_t uid, gid_t gid)
+{
+	struct stat st;
+	if (fstatat(dir, "data", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : -EUCLEAN;
+	if (errno != ENOENT)
+		return -errno;
+
+	char temp[TEMP_NAME_MAX];
+	temp_name(temp);
+	int r = make_data(dir, temp, uid, gid);
+	if (r < 0)
+		return r;
+	/*
+	 * An empty directory may be renamed over another empty one, which another daemon has just made and shows
+	 * already. No network filesystem has NOREPLACE: there, the loser's users get ESTALE until they look again.
+	 */
+	r = renameat2(dir, temp, dir, "data", RENAME_NOREPLACE);
+	if (r < 0 && (errno == EINVAL || errno == ENOSYS))
+		r = renameat(dir, temp, dir, "data");
+	if (r < 0) {
+		r = -errno;
+		unlinkat(dir, temp, AT_REMOVEDIR);
+		return r == -EEXIST || r == -ENOTEMPTY ? 0 : r;
+	}
+	return durable_sync_dir(dir, ".");
+}
+
+/* Fills a new session's directory and renames it into place. 0 also when another daemon was first. */
+static int fill_session(int shard, const char *temp, const char *name, const struct meta *m, uid_t uid, gid_t gid)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = meta_format(m, &text, &len);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int dir = open_dir(shard, temp);
+	if (dir < 0)
+		return dir;
+	r = durable_fill(dir, "meta.json", text, len);
+	if (r == 0)
+		r = make_data(dir, "data", uid, gid);
+	if (r == 0 && fsync(dir) < 0)
+		r = -errno;
+	if (r == 0 && renameat(shard, temp, shard, name) == 0)
+		return durable_sync_dir(shard, ".");
+	if (r == 0 && errno != EEXIST && errno != ENOTEMPTY)
+		r = -errno;
+
+	/* ENOENT may be the answer to a rename that was sent twice: then it is in place, and not here. */
+	struct stat st;
+	if (r == -ENOENT && fstatat(shard, temp, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return durable_sync_dir(shard, ".");
+	unlinkat(dir, "meta.json", 0);
+	unlinkat(dir, "data", AT_REMOVEDIR);
+	unlinkat(shard, temp, AT_REMOVEDIR);
+	return r;
+}
+
+static int create_session(const struct store *s, const char *name, const struct meta *m, uid_t uid, gid_t gid)
+{
+	char temp[TEMP_NAME_MAX];
+	_cleanup_close_ int shard = open_shard(s, name);
+	if (shard < 0)
+		return shard;
+	temp_name(temp);
+	if (mkdirat(shard, temp, 0700) < 0)
+		return -errno;
+	return fill_session(shard, temp, name, m, uid, gid);
+}
+
+int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gid_t gid, int64_t now, struct meta *ret,
+		int *dirfd)
+{
+	char name[SID_HASH_LEN + 1];
+	if (!sid_valid(sid, strlen(sid)) || !sub_valid(sub, strlen(sub)))
+		return -EINVAL;
+	sid_hash(sid, name);
+
+	struct meta m = {.version = 1, .created = now, .last_used = now};
+	memcpy(m.sid, sid, strlen(sid));
+	memcpy(m.sub, sub, strlen(sub));
+	_cleanup_close_ int dir = -1;
+	struct meta found;
+	int r = read_session(s, name, &dir, &found);
+	for (int i = 0; r == -ENOENT && i < TRIES; i++) {
+		r = create_session(s, name, &m, uid, gid);
+		if (r == 0)
+			r = read_session(s, name, &dir, &found);
+	}
+	if (r < 0)
+		return r;
+
+	bool ours = strcmp(found.sub, sub) == 0;
+	if (!ours || found.revoked) {
+		*ret = found;
+		return ours ? -EKEYREVOKED : -EKEYREJECTED;
+	}
+	r = ensure_data(dir, uid, gid);
+	if (r < 0)
+		return r;
+	int fd = openat(dir, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret = found;
+	*dirfd = fd;
+	return 0;
+}
+
+/*
+ * --- removing
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static bool make_tombstone(struct meta *m, void *ctx)
+{
+	(void)ctx;
+	bool change = !m->revoked;
+	m->revoked = true;
+	return change;
+}
+
+int store_remove(struct store *s, const char *name)
+{
+	_cleanup_close_ int dir = -1, shard = -1, trash = -1;
+	int r = open_session(s, name, &dir);
+	if (r < 0)
+		return r;
+	r = store_meta_update(s, name, make_tombstone, NULL);
+	if (r == -EUCLEAN) /* the mark is tombstone enough for a damaged one */
+		r = mark_revoked(dir);
+	if (r < 0)
+		return r;
+
+	shard = open_shard(s, name);
+	trash = open_trash(s);
+	if (shard < 0 || trash < 0)
+		return shard < 0 ? shard : trash;
+	char temp[TEMP_NAME_MAX];
+	temp_name(temp);
+	if (renameat(shard, name, trash, temp) < 0)
+		return -errno;
+	if (fsync(trash) < 0 || fsync(shard) < 0)
+		return -errno;
+	return 0;
+}
+
+int store_empty_trash(struct store *s, unsigned budget)
+{
+	char path[SHARD_PATH_MAX];
+	snprintf(path, sizeof(path), "sessions/%02x", atomic_fetch_add(&s->swept, 1) % SHARDS);
+	_cleanup_close_ int shard = open_dir(s->fd, path);
+	_cleanup_close_ int trash = open_trash(s);
+	if (shard < 0 || trash < 0)
+		return shard < 0 ? shard : trash;
+	int r = sweep(s, shard);
+	if (r == 0)
+		r = sweep(s, s->fd); /* of a store that was being made */
+	int left = tree_empty(trash, budget);
+	return r < 0 ? r : left;
+}
+
+/*
+ * --- looking
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+int store_each(struct store *s, store_visit_fn *visit, void *ctx)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		char path[SHARD_PATH_MAX];
+		snprintf(path, sizeof(path), "sessions/%02x", i);
+		_cleanup_closedir_ DIR *d = NULL;
+		int r = tree_opendir(s->fd, path, &d);
+		if (r < 0)
+			return r;
+		const struct dirent *e;
+		while (errno = 0, (e = readdir(d))) {
+			struct meta m;
+			if (!name_valid(e->d_name))
+				continue;
+			r = store_meta_read(s, e->d_name, &m);
+			if (r == -ENOENT) /* removed meanwhile */
+				continue;
+			r = visit(ctx, e->d_name, r < 0 ? NULL : &m, r);
+			if (r != 0)
+				return r;
+		}
+		if (errno)
+			return -errno;
+	}
+	return 0;
+}
+
+int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes)
+{
+	_cleanup_close_ int dir = -1, data = -1;
+	int r = open_session(s, name, &dir);
+	if (r < 0)
+		return r;
+	data = open_dir(dir, "data");
+	if (data == -ENOENT) { /* its owner has removed it */
+		*files = *bytes = 0;
+		return 0;
+	}
+	if (data < 0)
+		return data;
+	r = -EAGAIN;
+	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
+		r = tree_usage(data, files, bytes);
+	return r;
+}

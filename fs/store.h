@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store: the directory that holds all sessions, and the only state that daemons share.
+ *
+ *     STORE/                    0700, owned by the daemon's user
+ *         FORMAT                "sessionfs-store 1\nuuid <uuid>\n"
+ *         sessions/00 … ff/     made once, when the store is; never later
+ *             <name>/           sid_hash(sid)
+ *                 meta.json     who owns it
+ *                 revoked       empty; made with a tombstone, and never removed
+ *                 data/         what the mount shows as <sid>/
+ *         trash/                removed sessions, until they are deleted
+ *
+ * It works on any POSIX filesystem, shared ones included, because it uses nothing but O_EXCL, link, rename and fsync:
+ *   create   make under a unique name, fill, fsync, rename into place; EEXIST or ENOTEMPTY: somebody was first
+ *   update   temporary, fsync, checked close, rename, fsync of the directory; a file is never edited in place
+ *   read     open afresh; ESTALE or ENOENT: open again
+ *   remove   meta.json becomes a tombstone, then rename to trash/, then delete
+ *
+ * Of two daemons that replace a meta.json at once the last one wins, and may so undo a revocation that it has not
+ * seen. Therefore `revoked` is a file of its own too: who has it is revoked, whatever meta.json says.
+ *
+ * Knows nothing of FUSE and keeps nothing in memory but descriptors. Thread-safe. Calls may block as long as the
+ * filesystem below does; no lock is held. They need the daemon's own identity: creds_restore() comes first.
+ */
+#ifndef SESSIONFS_STORE_H
+#define SESSIONFS_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "meta.h"
+
+struct store; /* opaque */
+
+/*
+ * Opens a store, or makes one of an empty directory. Returns 0; -errno with one line that names the path and the
+ * reason in err: missing, not a directory, not 0700, another owner, a FORMAT of another version, not empty and not
+ * ours. A store that is read-only opens when its FORMAT is there.
+ */
+int store_open(const char *path, char *err, size_t errlen, struct store **ret);
+/* The same for tools that only look: never makes a store. */
+int store_open_existing(const char *path, char *err, size_t errlen, struct store **ret);
+void store_close(struct store *s); /* NULL is fine */
+
+const char *store_path(const struct store *s); /* absolute, resolved */
+const char *store_uuid(const struct store *s);
+int store_fd(const struct store *s); /* O_PATH|O_DIRECTORY of STORE, the store's own */
+
+/*
+ * Finds the session of a sid or creates it for sub, with data/ of mode 0777 owned by uid:gid; makes data/ again where
+ * its owner has removed it. On 0, *ret is its meta and *dirfd an owned O_PATH directory fd of sessions/ab/<name>.
+ * -EKEYREJECTED when the sid belongs to another sub (*ret is filled: the audit names the owner), -EKEYREVOKED when it
+ * is revoked, else -errno of the filesystem; -EUCLEAN when meta.json is there but not ours or belongs to another sid.
+ */
+int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gid_t gid, int64_t now, struct meta *ret,
+		int *dirfd);
+
+/*
+ * Reads meta.json of a session by its directory name. -ENOENT, -EUCLEAN (torn, missing or another's), -EINVAL (no
+ * name).
+ */
+int store_meta_read(struct store *s, const char *name, struct meta *ret);
+
+/*
+ * Replaces meta.json: reads it, calls change, writes it with version + 1. change returns false when nothing is to be
+ * written; it may be called more than once. Two daemons may race: the last one wins for times, but `revoked` is never
+ * lost, nor ever taken back. 0 or -errno as store_meta_read().
+ */
+int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx);
+
+/* Tombstone, then rename to trash/; a damaged session too. 0, -ENOENT or -errno. */
+int store_remove(struct store *s, const char *name);
+
+/*
+ * Deletes at most budget directory entries from trash/. Returns 1 when there is more, 0 when it is empty, -errno of
+ * what can't be deleted. Also clears temporaries of crashed creations older than an hour: those of one of the 256
+ * directories of sessions/ at each call, in turn. (Those of a crashed update are cleared by the session's next one.)
+ */
+int store_empty_trash(struct store *s, unsigned budget);
+
+/*
+ * Calls visit for each session in the store until it returns non-zero, which is returned; meta is NULL with error set
+ * to a negative errno where it can't be read (the listing names it and goes on). -errno when the store itself can't
+ * be read.
+ */
+typedef int store_visit_fn(void *ctx, const char *name, const struct meta *meta, int error);
+int store_each(struct store *s, store_visit_fn *visit, void *ctx);
+
+/*
+ * Counts what data/ holds: regular files and other non-directories, and allocated bytes (st_blocks * 512); a file
+ * with several links at each of them. Never follows links. 0; -EAGAIN where it does not hold still; -errno.
+ */
+int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes);
+
+#endif
