@@ -20,7 +20,7 @@ B       := build/$(variant)
 PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config keyring store meta durable tree audit stats
+FS := log config keyring store meta durable tree audit stats caller lineage creds
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
@@ -32,7 +32,8 @@ TOOL_SRCS :=
 LIB_SRCS :=
 SONAME   := libsessionfs.so.1
 
-UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring store audit stats
+UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring caller store audit \
+	stats
 
 FSTEST_SRCS :=
 HAMMER_SRCS :=
