@@ -20,7 +20,8 @@ B       := build/$(variant)
 PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config keyring store meta durable tree audit stats caller lineage creds
+FS := log config keyring store meta durable tree audit stats caller lineage creds mountpoint backing \
+	slots session binding node file
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
@@ -33,7 +34,7 @@ LIB_SRCS :=
 SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring caller store audit \
-	stats
+	stats node session binding file backing mountpoint
 
 FSTEST_SRCS :=
 HAMMER_SRCS :=

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Live sessions: those that are bound, or that the kernel holds nodes of.
+ *
+ * A session is found by its sid and stands for one owner (sub). It carries what is true of the session as a whole;
+ * when a holder's right ends is the binding's business. Numbers are never used again, so a session that was dropped
+ * and one made later under the same sid are different sessions: nothing of the first leads into the second.
+ *
+ * One mutex guards the table. A `struct session *` is valid while its holder has a reference; what is not atomic in
+ * it does not change while there is one.
+ */
+#ifndef SESSIONFS_SESSION_H
+#define SESSIONFS_SESSION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store.h"
+
+struct session_table;
+
+struct session {
+	uint64_t id;
+	char sid[SID_MAX + 1];
+	char name[SID_HASH_LEN + 1]; /* of its directory in the store */
+	char sub[SUB_MAX + 1];
+
+	atomic_bool revoked;           /* for good: nothing of it is served any more */
+	atomic_bool bare;              /* its owner removed data/: the next bind makes it again */
+	atomic_int_least64_t used;     /* Unix seconds of the last bind or unbind */
+	atomic_int_least64_t expires;  /* the latest exp of a token that was bound */
+	char release[RELEASE_MAX + 1]; /* table lock: read with session_release() */
+
+	/* table lock */
+	bool dirty; /* meta.json is behind; holds a reference until it is not */
+	uint32_t refs;
+	uint32_t chain;
+};
+
+struct session_table *session_table_new(void); /* NULL without memory */
+void session_table_free(struct session_table *t);
+
+/*
+ * The live session of a sid, made where there is none. Returns a reference. NULL when the table is full, or when the
+ * sid is live with another sub (the store has decided ownership before this is called: then it is a stale one).
+ */
+struct session *session_enter(struct session_table *t, const char *sid, const char *sub);
+
+/* A reference to a live session, NULL if it is not. */
+struct session *session_find(struct session_table *t, const char *sid);
+struct session *session_get(struct session_table *t, uint64_t id);
+
+void session_ref(struct session_table *t, struct session *s);
+void session_put(struct session_table *t, struct session *s); /* NULL is fine */
+void session_put_id(struct session_table *t, uint64_t id);
+
+/*
+ * Notes that the session was used, and marks it dirty: it then stays in the table, bound or not, until
+ * session_clean() says that meta.json was written. session_clean() returns whether it was dirty.
+ */
+void session_touch(struct session_table *t, struct session *s, int64_t now);
+bool session_clean(struct session_table *t, struct session *s);
+
+/* Notes a bind: session_touch(), expires (if later), and release (if named). */
+void session_bound(struct session_table *t, struct session *s, int64_t now, int64_t exp, const char *release);
+void session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1]);
+
+/*
+ * Takes a dropped session out of the table's names, so that its sid can be bound anew. Its numbers stay known to its
+ * holders.
+ */
+void session_retire(struct session_table *t, struct session *s);
+
+/* The next session after slot *at (0 to begin) with a reference, NULL at the end: for walks that may be slow. */
+struct session *session_next(struct session_table *t, uint32_t *at);
+
+#endif
