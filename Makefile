@@ -20,12 +20,14 @@ B       := build/$(variant)
 PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config keyring store meta durable tree audit stats caller lineage creds mountpoint backing \
-	slots session binding node file
+FS := log config keyring store meta durable tree audit stats caller lineage creds privileges \
+	mountpoint backing passthrough slots session binding node file request ops io dir root \
+	control bind report invalidate reaper loop
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
-FUSE_SRCS :=
+FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
+	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
 TOOLS :=
 TOOL_SRCS :=
@@ -43,7 +45,7 @@ BENCH_SRCS  :=
 
 FUZZ := token grammar config
 
-MANUALS := fs/sessionfs.conf.5
+MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5
 
 # --- derived names --------------------------------------------------------------------------------------------------
 
@@ -52,7 +54,7 @@ pic  = $(patsubst %.c,$(B)/pic/%.o,$(1))
 
 CORE          := $(B)/libsessionfs-core.a
 TOOL_PROGRAMS := $(TOOLS:%=$(B)/%)
-PROGRAMS      := $(TOOL_PROGRAMS)
+PROGRAMS      := $(B)/sessionfs $(TOOL_PROGRAMS)
 SHARED        :=
 STATIC        :=
 CLIENT        :=
@@ -61,7 +63,7 @@ DRIVERS       :=
 BENCH         :=
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
-SRCS := $(PROTO_SRCS) $(FS_SRCS) $(TOOL_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
+SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
 	$(FSTEST_SRCS) $(HAMMER_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
 
 # --- libraries ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+#include "bind.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <time.h>
+
+#include "audit.h"
+#include "caller.h"
+#include "control.h"
+#include "log.h"
+#include "report.h"
+#include "request.h"
+
+#define CLAIMS 3     /* tries at a session that others are dropping */
+#define FDS_MAX 4096 /* looked through; a process with more is refused a thread binding */
+
+int bind_open(struct carrier *c, struct fs *fs, enum scope scope, uint64_t ino, pid_t tid)
+{
+	pid_t tgid, parent;
+	int err = caller_ids(tid, &tgid, &parent);
+	if (err)
+		return err;
+	*c = (struct carrier){.fs = fs, .scope = scope, .ino = ino, .opener = tgid, .opener_pin = -1};
+	return 0;
+}
+
+void bind_close(struct carrier *c)
+{
+	if (!c->fs)
+		return; /* never opened */
+	bind_end(c, "close");
+	c->opener_pin = close_fd(c->opener_pin);
+}
+
+bool bind_is_opener(const struct carrier *c, pid_t tid)
+{
+	pid_t tgid, parent;
+	return caller_ids(tid, &tgid, &parent) == 0 && tgid == c->opener &&
+	       (c->opener_pin < 0 || caller_alive(c->opener_pin));
+}
+
+/* ---- the audit ---- */
+
+static void audit_binding(const char *event, const struct binding *b, const char *reason)
+{
+	struct audit_event ev = {
+		.event = event,
+		.reason = reason,
+		.tid = b->tid,
+		.pid = b->pid,
+		.uid = b->uid,
+		.sub = b->session->sub,
+		.sid = b->session->sid,
+		.scope = scope_name(b->scope),
+		.release = b->release[0] ? b->release : NULL,
+		.exp = b->exp,
+	};
+	char comm[17] = "";
+	caller_comm(b->tid, comm);
+	ev.comm = comm[0] ? comm : NULL;
+	audit_write(&ev);
+}
+
+static int refuse(struct carrier *c, const struct request *r, int err, const char *reason, const struct claims *claims,
+		  const char *owner)
+{
+	char comm[17] = "";
+	caller_comm(r->tid, comm);
+	struct audit_event ev = {
+		.event = "bind-refused",
+		.reason = reason,
+		.error = -err,
+		.tid = r->tid,
+		.pid = c->opener,
+		.uid = r->uid,
+		.comm = comm,
+		.sub = claims ? claims->sub : NULL,
+		.sid = claims ? claims->sid : NULL,
+		.target = owner,
+		.scope = scope_name(c->scope),
+	};
+	audit_write(&ev);
+	stats_add(STATS_binds_refused, 1);
+	stats_refused(-err);
+	c->refused = err;
+	c->reason = reason;
+	return err;
+}
+
+/* What follows the end of a binding, whoever ended it. */
+static void after_end(struct fs *fs, struct binding *b, const char *why)
+{
+	if (b->scope == SCOPE_HANDLE)
+		invalidate_hint(fs->inval, NODE_ROOT, b->handle); /* and all that the kernel keeps below it */
+	session_touch(fs->sessions, b->session, time(NULL));
+	audit_binding("unbind", b, why);
+}
+
+void bind_over(struct fs *fs, struct binding *b, const char *why)
+{
+	if (binding_end(fs->bindings, b->id))
+		after_end(fs, b, why);
+}
+
+int bind_end(struct carrier *c, const char *why)
+{
+	struct binding *b = binding_get(c->fs->bindings, c->binding);
+	if (b)
+		bind_over(c->fs, b, why);
+	binding_put(c->fs->bindings, b);
+	c->binding = 0;
+	c->refused = 0;
+	return 0;
+}
+
+/* ---- the opener's descriptors ---- */
+
+/*
+ * Those of this mount's control file: told by the inode number in /proc/PID/fdinfo. Which of several was written or
+ * closed can't be told, and need not be. Reads nothing else of the process: the link in /proc/PID/fd, environ and
+ * maps wait for an exec that is going on, and an exec closes descriptors, which waits for us.
+ */
+struct descriptors {
+	int count;
+	bool cloexec; /* all of them */
+};
+
+static uint64_t fdinfo_field(const char *text, const char *key, int base)
+{
+	const char *at = strstr(text, key);
+	return at ? strtoull(at + strlen(key), NULL, base) : 0;
+}
+
+/* 0, or -errno: -E2BIG for a process with more than FDS_MAX descriptors. */
+static int find_descriptors(const struct carrier *c, struct descriptors *ret)
+{
+	char path[64], text[512];
+	struct descriptors found = {.cloexec = true};
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", c->opener);
+	DIR *dir = opendir(path);
+	if (!dir)
+		return -errno;
+
+	int err = 0, seen = 0;
+	for (struct dirent *d; !err && (d = readdir(dir));) {
+		if (d->d_name[0] == '.')
+			continue;
+		_cleanup_close_ int fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_CLOEXEC);
+		ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (n < 0 && errno != ENOENT) /* closed meanwhile */
+			err = -errno;
+		if (++seen > FDS_MAX)
+			err = -E2BIG;
+		text[n > 0 ? n : 0] = '\0';
+		if (fdinfo_field(text, "ino:", 10) != c->ino)
+			continue;
+		found.count++;
+		found.cloexec &= (fdinfo_field(text, "flags:", 8) & O_CLOEXEC) != 0;
+	}
+	closedir(dir);
+	if (!err)
+		*ret = found;
+	return err;
+}
+
+/*
+ * A thread's binding ends with any close by its process: its descriptor closes when the thread execs, and then the
+ * number changes hands. The others end when the opener has no descriptor left, whatever copies its children have: a
+ * shell may close one after each redirection.
+ */
+void bind_flush(struct carrier *c)
+{
+	struct descriptors left = {0};
+	if (c->binding && (c->scope == SCOPE_THREAD || find_descriptors(c, &left) || !left.count))
+		bind_end(c, "close");
+}
+
+/* ---- the end of a session ---- */
+
+static void end_all(struct fs *fs, const struct session *s, const char *why)
+{
+	struct binding *b;
+	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
+		if (b->session == s)
+			audit_binding("revoked", b, why);
+		binding_put(fs->bindings, b);
+	}
+}
+
+/*
+ * Ends all rights to a session. Bindings stay, so that their holders hear EKEYREVOKED rather than ENOKEY. gone: the
+ * store has no such session any more, and its sid may be bound anew.
+ */
+static void close_session(struct fs *fs, struct session *s, bool gone, const char *why)
+{
+	if (!atomic_exchange(&s->revoked, true))
+		end_all(fs, s, why);
+	if (gone) {
+		session_retire(fs->sessions, s);
+		invalidate_name(fs->inval, NODE_ROOT, s->sid);
+	}
+}
+
+/* ---- binding ---- */
+
+/*
+ * The live session of a token, made in the store where this is its first bind. A reference, or NULL with *err and
+ * *reason.
+ */
+static struct session *enter(struct request *r, const struct claims *claims, int *err, const char **reason, char *owner,
+			     size_t owner_len)
+{
+	struct fs *fs = r->fs;
+	struct session *s = session_find(fs->sessions, claims->sid);
+	if (!s || s->bare) {
+		struct meta meta;
+		_cleanup_close_ int dir = -1;
+		session_put(fs->sessions, s);
+		/* ENOENT: the session that was there was dropped at this moment; now it can be made. */
+		*err = -ENOENT;
+		for (int i = 0; i < CLAIMS && *err == -ENOENT; i++)
+			*err = store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, &meta, &dir);
+		*reason = *err == -EKEYREJECTED ? "sid-of-another-user" : *err == -EKEYREVOKED ? "revoked" : "store";
+		if (*err == -EKEYREJECTED)
+			snprintf(owner, owner_len, "%s", meta.sub);
+		if (*err)
+			return NULL;
+		s = session_enter(fs->sessions, claims->sid, claims->sub);
+		if (s)
+			s->bare = false;
+		/* Revoked or dropped between the claim and here, when there was no live session to close? */
+		int read = s ? store_meta_read(fs->store, s->name, &meta) : 0;
+		if (read == -ENOENT || (!read && meta.revoked))
+			close_session(fs, s, read == -ENOENT, "meanwhile");
+	}
+	if (!s) {
+		*err = -ENFILE;
+		*reason = "too-many-sessions";
+	} else if (strcmp(s->sub, claims->sub) != 0) {
+		*err = -EKEYREJECTED;
+		*reason = "sid-of-another-user";
+		snprintf(owner, owner_len, "%s", s->sub);
+	} else if (s->revoked) {
+		*err = -EKEYREVOKED;
+		*reason = "revoked";
+	} else {
+		return s;
+	}
+	session_put(fs->sessions, s);
+	return NULL;
+}
+
+int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
+{
+	struct fs *fs = c->fs;
+	/* A thread that execs takes over its leader's number: the closing of its descriptor is what tells. */
+	if (c->scope == SCOPE_THREAD && !c->cloexec) {
+		struct descriptors fds;
+		int err = find_descriptors(c, &fds);
+		if (err || !fds.count || !fds.cloexec)
+			return err ? err : -EINVAL;
+		c->cloexec = true;
+	}
+	if (c->opener_pin < 0) {
+		int err = caller_pin_process(c->opener, &c->opener_pin);
+		if (err)
+			return err;
+	}
+
+	struct claims claims;
+	struct binding want = {
+		.scope = c->scope, .tid = r->tid, .pid = c->opener, .uid = r->uid, .pin = -1, .since = r->now};
+	enum token_fault fault = keyring_check(fs->keys, cmd->arg, cmd->arg_len, r->now, &claims, want.kid);
+	bind_end(c, "rebind");
+	if (fault)
+		return refuse(c, r, token_fault_errno(fault), token_fault_name(fault),
+			      fault == TOKEN_EXPIRED ? &claims : NULL, NULL);
+
+	int err = 0;
+	const char *reason = "caller-gone";
+	char owner[SUB_MAX + 1] = "";
+	want.session = enter(r, &claims, &err, &reason, owner, sizeof(owner));
+	if (!want.session)
+		return refuse(c, r, err, reason, &claims, owner[0] ? owner : NULL);
+
+	want.exp = claims.exp;
+	if (cmd->release)
+		snprintf(want.release, sizeof(want.release), "%.*s", (int)cmd->release_len, cmd->release);
+	if (c->scope == SCOPE_THREAD)
+		err = caller_pin_thread(r->tid, &want.pin);
+	else if (c->scope == SCOPE_PROCESS)
+		err = caller_pin_process(c->opener, &want.pin);
+	if (err) {
+		session_put(fs->sessions, want.session);
+		return refuse(c, r, err, reason, &claims, NULL);
+	}
+
+	session_bound(fs->sessions, want.session, r->now, claims.exp, want.release);
+	session_ref(fs->sessions, want.session); /* for the line below: the binding may be over by then */
+	struct binding *displaced = NULL;
+	err = binding_make(fs->bindings, &want, &c->binding, &displaced);
+	if (displaced)
+		after_end(fs, displaced, "displaced");
+	binding_put(fs->bindings, displaced);
+	if (!err) {
+		stats_add((enum stats_value)(STATS_bind_thread + c->scope), 1);
+		audit_binding("bind", &want, NULL);
+	}
+	session_put(fs->sessions, want.session);
+	if (err)
+		return refuse(c, r, err, "too-many-bindings", &claims, NULL);
+	/* A reload that removed the key between the check and the insertion did not see this binding. */
+	if (!keyring_has(fs->keys, want.kid)) {
+		bind_end(c, "key-removed");
+		return refuse(c, r, -EKEYREJECTED, token_fault_name(TOKEN_UNKNOWN_KEY), &claims, NULL);
+	}
+	return 0;
+}
+
+char *bind_report(const struct carrier *c, int64_t now, size_t *len)
+{
+	struct binding *b = c->binding ? binding_get(c->fs->bindings, c->binding) : NULL;
+	char *text = report_binding(b, now, c->refused, c->reason, len);
+	binding_put(c->fs->bindings, b);
+	return text;
+}
+
+/* ---- ending from outside ---- */
+
+static bool set_revoked(struct meta *m, void *ctx)
+{
+	(void)ctx;
+	bool was = m->revoked;
+	m->revoked = true;
+	return !was;
+}
+
+/*
+ * The session first, in memory: from here on each request is refused, whatever becomes of the store. Then the store;
+ * then once more, for a session that was bound meanwhile: its bind either finds the tombstone (enter) or is found
+ * here.
+ */
+static void close_live(struct fs *fs, const char *sid, bool gone, const char *why)
+{
+	struct session *s = session_find(fs->sessions, sid);
+	if (s)
+		close_session(fs, s, gone, why);
+	session_put(fs->sessions, s);
+}
+
+int bind_revoke(struct fs *fs, const char *sid)
+{
+	char name[SID_HASH_LEN + 1];
+	sid_hash(sid, name);
+	close_live(fs, sid, false, "revoke");
+	int err = store_meta_update(fs->store, name, set_revoked, NULL);
+	close_live(fs, sid, false, "revoke");
+	return err;
+}
+
+int bind_drop(struct fs *fs, const char *sid)
+{
+	char name[SID_HASH_LEN + 1];
+	sid_hash(sid, name);
+	close_live(fs, sid, false, "drop");
+	int err = store_remove(fs->store, name);
+	close_live(fs, sid, !err, "drop");
+	return err;
+}
+
+void bind_revoked_elsewhere(struct fs *fs, struct session *s, bool gone)
+{
+	close_session(fs, s, gone, "elsewhere");
+}
+
+void bind_recheck_keys(struct fs *fs)
+{
+	struct binding *b;
+	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
+		if (!keyring_has(fs->keys, b->kid))
+			bind_over(fs, b, "key-removed");
+		binding_put(fs->bindings, b);
+	}
+}

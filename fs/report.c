@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "audit.h"
+#include "caller.h"
+#include "proto/rfc3339.h"
+#include "request.h"
+#include "version.h"
+
+#define CONTROL_PROTOCOL 1 /* of the control files; goes up when a program written for the old one would misread */
+
+static char *dump(json_t *object /* consumed */, size_t *len)
+{
+	_cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	json_decref(object);
+	if (!text)
+		return NULL;
+	size_t n = strlen(text);
+	char *line = realloc(text, n + 2);
+	if (!line)
+		return NULL;
+	text = NULL;
+	memcpy(line + n, "\n", 2);
+	*len = n + 1;
+	return line;
+}
+
+static json_t *time_or_null(int64_t t)
+{
+	char text[RFC3339_LEN + 1];
+	return t > 0 && rfc3339_format(t, text) == 0 ? json_string(text) : json_null();
+}
+
+char *report_binding(const struct binding *b, int64_t now, int refused, const char *reason, size_t *len)
+{
+	int rights = b ? binding_check(b, now) : -ENOKEY;
+	json_t *o = json_pack("{s:b}", "bound", rights == 0);
+	if (b) {
+		json_object_set_new(o, "scope", json_string(scope_name(b->scope)));
+		json_object_set_new(o, "sub", json_string(b->session->sub));
+		json_object_set_new(o, "sid", json_string(b->session->sid));
+		json_object_set_new(o, "exp", time_or_null(b->exp));
+		if (b->handle[0])
+			json_object_set_new(o, "path", json_string(b->handle));
+		if (rights) {
+			refused = rights;
+			reason = rights == -EKEYEXPIRED ? "expired" : "revoked";
+		}
+	}
+	if (refused) {
+		json_object_set_new(o, "error", json_string(errno_name(-refused)));
+		json_object_set_new(o, "reason", json_string(reason));
+	}
+	return dump(o, len);
+}
+
+char *report_self(struct request *r, size_t *len)
+{
+	return report_binding(r->binding, r->now, 0, NULL, len);
+}
+
+char *report_version(struct request *r, size_t *len)
+{
+	const struct fs *fs = r->fs;
+	return dump(json_pack("{s:s, s:i, s:{s:s, s:b, s:s, s:b, s:b}}", "version", SESSIONFS_VERSION, "protocol",
+			      CONTROL_PROTOCOL, "features", "io", fs->config.io == IO_STRICT ? "strict" : "guarded",
+			      "passthrough", fs->passthrough, "names",
+			      fs->config.names == NAMES_HIDDEN ? "hidden" : "steady", "symlinks", fs->config.symlinks,
+			      "special", fs->config.special),
+		    len);
+}
+
+static json_t *holder(const struct binding *b)
+{
+	char comm[17] = "";
+	caller_comm(b->tid, comm);
+	/* comm is the caller's own bytes: what is not UTF-8 is left out rather than guessed. */
+	json_t *o = json_pack("{s:s, s:i, s:i, s:I, s:o, s:o}", "scope", scope_name(b->scope), "tid", (int)b->tid,
+			      "pid", (int)b->pid, "uid", (json_int_t)b->uid, "since", time_or_null(b->since), "exp",
+			      time_or_null(b->exp));
+	json_object_set_new(o, "comm", json_string(comm));
+	if (b->release[0])
+		json_object_set_new(o, "release", json_string(b->release));
+	return o;
+}
+
+#define ID_LEN 17 /* a session's number as text */
+
+static const char *id_text(const struct session *s, char text[static ID_LEN])
+{
+	snprintf(text, ID_LEN, "%" PRIx64, s->id);
+	return text;
+}
+
+/* The holders of all sessions: arrays by the session's number. */
+static json_t *all_holders(struct fs *fs)
+{
+	char id[ID_LEN];
+	json_t *all = json_object();
+	struct binding *b;
+	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
+		json_t *of_session = json_object_get(all, id_text(b->session, id));
+		if (!of_session) {
+			of_session = json_array();
+			json_object_set_new(all, id, of_session);
+		}
+		json_array_append_new(of_session, holder(b));
+		binding_put(fs->bindings, b);
+	}
+	return all;
+}
+
+static json_t *session_report(struct fs *fs, struct session *s, json_t *all)
+{
+	char release[RELEASE_MAX + 1], id[ID_LEN];
+	session_release(fs->sessions, s, release);
+	json_t *holders = json_object_get(all, id_text(s, id));
+	holders = holders ? json_incref(holders) : json_array();
+	json_t *o = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "sid", s->sid, "sub", s->sub, "state",
+			      s->revoked                 ? "revoked"
+			      : json_array_size(holders) ? "live"
+							 : "idle",
+			      "used", time_or_null(s->used), "expires", time_or_null(s->expires), "holders", holders);
+	json_object_set_new(o, "release", release[0] ? json_string(release) : json_null());
+	return o;
+}
+
+char *report_sessions(struct request *r, size_t *len)
+{
+	json_t *list = json_array(), *holders = all_holders(r->fs);
+	struct session *s;
+	for (uint32_t at = 0; (s = session_next(r->fs->sessions, &at));) {
+		json_array_append_new(list, session_report(r->fs, s, holders));
+		session_put(r->fs->sessions, s);
+	}
+	json_decref(holders);
+	return dump(json_pack("{s:s, s:o}", "store", store_path(r->fs->store), "sessions", list), len);
+}
+
+char *report_metrics(struct request *r, size_t *len)
+{
+	(void)r;
+	return stats_format(len);
+}

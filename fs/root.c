@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "root.h"
+
+#include <fcntl.h>
+
+#include "control.h"
+#include "creds.h"
+#include "request.h"
+
+#define DATA_PATH_LEN (sizeof("sessions/ab/") + SID_HASH_LEN + sizeof("/data"))
+
+/* The session's directory in the store, or data/ in it; relative to store_fd(). */
+static const char *session_path(const struct session *s, const char *below, char path[static DATA_PATH_LEN])
+{
+	snprintf(path, DATA_PATH_LEN, "sessions/%.2s/%s%s", s->name, s->name, below);
+	return path;
+}
+
+/* Whose root a name is. A reference to the session, and the route to it; NULL for what is nobody's. */
+static struct session *named(struct request *r, const char *name, uint64_t *route)
+{
+	*route = 0;
+	if (name[0] != '~')
+		return sid_valid(name, strlen(name)) ? session_find(r->fs->sessions, name) : NULL;
+	struct binding *b = binding_by_handle(r->fs->bindings, name);
+	if (!b)
+		return NULL;
+	struct session *s = b->session;
+	session_ref(r->fs->sessions, s);
+	*route = b->id;
+	binding_put(r->fs->bindings, b);
+	return s;
+}
+
+/*
+ * 0 if the caller may go into s by this route. The order is that of the gate: a binding that ended says so on every
+ * name, and who is bound has no session but his own.
+ */
+static int judge(struct request *r, const struct session *s, uint64_t route)
+{
+	if (r->binding)
+		return r->rights ? r->rights : s && s->id == r->binding->session->id ? 0 : -EACCES;
+	if (!s || !route)
+		return -ENOKEY;
+	struct binding *handle = binding_get(r->fs->bindings, route);
+	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
+	binding_put(r->fs->bindings, handle);
+	return err;
+}
+
+static int look(struct request *r, const struct session *s, int *fd, struct stat *st)
+{
+	char path[DATA_PATH_LEN];
+	creds_restore();
+	return backing_look(&r->fs->backing, store_fd(r->fs->store), session_path(s, "/data", path), fd, st);
+}
+
+/*
+ * A refused lookup of a name that the kernel knows would take the name from its owner, with his cwd and the mounts
+ * below. So where the root of the session is live, the name alone is given; every use of it is refused.
+ */
+static int let_through(struct request *r, const struct session *s, uint64_t route, struct fuse_entry_param *e)
+{
+	struct stat st;
+	struct backing_key key;
+	_cleanup_close_ int fd = -1;
+	if (r->fs->config.names == NAMES_HIDDEN || !s || look(r, s, &fd, &st) ||
+	    backing_key(&r->fs->backing, fd, &st, &key))
+		return -ENOENT;
+	struct node *n = node_find(r->fs->nodes, s->id, route, &key, true);
+	if (!n)
+		return -ENOENT;
+	request_known_entry(r, n, &st, e);
+	node_put(r->fs->nodes, n);
+	return 0;
+}
+
+/* What was reached for, for the audit: a sid, live or not, but never a handle's name, which is a right. */
+static const char *target(const char *name)
+{
+	return sid_valid(name, strlen(name)) ? name : NULL;
+}
+
+void root_lookup(struct request *r, const char *name)
+{
+	uint64_t fixed = strcmp(name, CONTROL_DIR_NAME) == 0    ? CONTROL_DIR
+			 : strcmp(name, CONTROL_LINK_NAME) == 0 ? CONTROL_LINK
+								: 0;
+	struct fuse_entry_param e;
+	if (fixed) {
+		e = (struct fuse_entry_param){.ino = fixed, .entry_timeout = 3600};
+		control_stat(r->fs, fixed, &e.attr);
+		request_reply_entry(r, &e);
+		return;
+	}
+
+	uint64_t route;
+	struct session *s = named(r, name, &route);
+	struct stat st;
+	int fd, err = judge(r, s, route);
+	if (err) {
+		request_refused(r, err, NULL, target(name));
+		if (let_through(r, s, route, &e) == 0)
+			err = 0;
+	} else {
+		err = look(r, s, &fd, &st);
+		if (!err)
+			err = request_entry(r, s->id, route, 0, fd, &st, true, &e);
+	}
+	session_put(r->fs->sessions, s);
+	if (err)
+		request_reply_err(r, err);
+	else
+		request_reply_entry(r, &e);
+}
+
+int root_refusal(struct request *r, const char *name)
+{
+	int err = r->rights ? r->rights : -EACCES;
+	if (strcmp(name, CONTROL_DIR_NAME) == 0 || strcmp(name, CONTROL_LINK_NAME) == 0)
+		err = -EPERM;
+	else if (!r->rights && strcmp(name, r->binding->session->sid) == 0)
+		return -EBUSY; /* his own: nothing to report */
+	return request_refused(r, err, NULL, target(name));
+}
+
+static bool own(const struct request *r, const char *name)
+{
+	return r->rights == 0 && strcmp(name, r->binding->session->sid) == 0;
+}
+
+void root_mkdir(struct request *r, const char *name, mode_t mode)
+{
+	if (!own(r, name)) {
+		request_reply_err(r, root_refusal(r, name));
+		return;
+	}
+	struct session *s = r->binding->session;
+	char path[DATA_PATH_LEN];
+	struct stat st;
+	struct fuse_entry_param e;
+	int fd = -1, dir = store_fd(r->fs->store), err = 0;
+	session_path(s, "/data", path);
+	creds_restore();
+	if (mkdirat(dir, path, 0700) < 0)
+		err = -errno;
+	/* Mode and owner under a mode that lets nobody in meanwhile; the kernel took the umask off already. */
+	if (!err && fchownat(dir, path, r->uid, r->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		err = -errno;
+	if (!err && fchmodat(dir, path, mode & 07777 & ~(mode_t)S_ISVTX, 0) < 0)
+		err = -errno;
+	if (!err)
+		err = look(r, s, &fd, &st);
+	if (!err)
+		err = request_entry(r, s->id, 0, 0, fd, &st, true, &e);
+	if (err) {
+		request_reply_err(r, err);
+		return;
+	}
+	s->bare = false;
+	request_reply_entry(r, &e);
+}
+
+void root_rmdir(struct request *r, const char *name)
+{
+	if (!own(r, name)) {
+		request_reply_err(r, root_refusal(r, name));
+		return;
+	}
+	struct session *s = r->binding->session;
+	char path[DATA_PATH_LEN];
+	creds_restore();
+	int err = unlinkat(store_fd(r->fs->store), session_path(s, "/data", path), AT_REMOVEDIR) < 0 ? -errno : 0;
+	if (!err)
+		s->bare = true;
+	request_reply_err(r, err);
+}
+
+const char *root_entry(struct request *r, size_t i, uint64_t *ino, mode_t *type)
+{
+	*type = S_IFDIR;
+	*ino = r->ino;
+	if (i < 2)
+		return i ? ".." : ".";
+	i -= 2;
+	if (r->ino == CONTROL_UNBOUND)
+		return NULL;
+	if (r->ino == CONTROL_DIR) {
+		const char *name = control_name(i, ino);
+		if (*ino != CONTROL_UNBOUND)
+			*type = S_IFREG;
+		return name;
+	}
+	/* The root: an empty directory to the unbound. */
+	if (r->rights || i > 1)
+		return NULL;
+	if (i == 1) {
+		*ino = CONTROL_LINK;
+		*type = S_IFLNK;
+		return CONTROL_LINK_NAME;
+	}
+	*ino = UINT64_MAX; /* it has one; who wants it stats the name */
+	return r->binding->session->bare ? "" : r->binding->session->sid;
+}
