@@ -29,10 +29,10 @@ FS_SRCS := $(FS:%=fs/%.c)
 FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
 	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
-TOOLS :=
-TOOL_SRCS :=
+TOOLS := session-token session-exec session-ls
+TOOL_SRCS := tools/mount.c tools/options.c
 
-LIB_SRCS :=
+LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring caller store audit \
@@ -45,7 +45,8 @@ BENCH_SRCS  :=
 
 FUZZ := token grammar config
 
-MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5
+MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5 tools/session-ls.1 \
+	tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
 
 # --- derived names --------------------------------------------------------------------------------------------------
 
@@ -55,8 +56,8 @@ pic  = $(patsubst %.c,$(B)/pic/%.o,$(1))
 CORE          := $(B)/libsessionfs-core.a
 TOOL_PROGRAMS := $(TOOLS:%=$(B)/%)
 PROGRAMS      := $(B)/sessionfs $(TOOL_PROGRAMS)
-SHARED        :=
-STATIC        :=
+SHARED        := $(B)/$(SONAME) $(B)/libsessionfs.so
+STATIC        := $(B)/libsessionfs.a
 CLIENT        :=
 UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
 DRIVERS       :=
