@@ -38,9 +38,9 @@ SONAME   := libsessionfs.so.1
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring caller store audit \
 	stats node session binding file backing mountpoint
 
-FSTEST_SRCS :=
-HAMMER_SRCS :=
-CLIENT_SRCS :=
+FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
+HAMMER_SRCS := tests/fstest/hammer.c
+CLIENT_SRCS := tests/fstest/client.c
 BENCH_SRCS  :=
 
 FUZZ := token grammar config
@@ -58,9 +58,9 @@ TOOL_PROGRAMS := $(TOOLS:%=$(B)/%)
 PROGRAMS      := $(B)/sessionfs $(TOOL_PROGRAMS)
 SHARED        := $(B)/$(SONAME) $(B)/libsessionfs.so
 STATIC        := $(B)/libsessionfs.a
-CLIENT        :=
+CLIENT        := $(B)/tests/fstest/client
 UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
-DRIVERS       :=
+DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer
 BENCH         :=
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
