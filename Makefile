@@ -41,7 +41,7 @@ UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
 CLIENT_SRCS := tests/fstest/client.c
-BENCH_SRCS  :=
+BENCH_SRCS  := tests/bench/bench.c
 
 FUZZ := token grammar config
 
@@ -61,7 +61,7 @@ STATIC        := $(B)/libsessionfs.a
 CLIENT        := $(B)/tests/fstest/client
 UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
 DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer
-BENCH         :=
+BENCH         := $(B)/tests/bench/bench
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
 SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
