@@ -20,9 +20,10 @@ B       := build/$(variant)
 PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config keyring store meta durable tree audit stats caller lineage creds privileges \
-	mountpoint backing passthrough slots session binding node file request ops io dir root \
-	control bind report invalidate reaper loop
+FS := log config keyring store meta durable tree audit stats \
+	caller lineage creds privileges mountpoint backing passthrough \
+	slots session binding node file \
+	request ops io dir root control bind report invalidate reaper loop
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
@@ -35,8 +36,8 @@ TOOL_SRCS := tools/mount.c tools/options.c
 LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1
 
-UNIT := base64url rfc3339 sid paserk paseto claims token grammar config keyring caller store audit \
-	stats node session binding file backing mountpoint
+UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
+	config keyring caller store audit stats node session binding file backing mountpoint
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
@@ -45,8 +46,8 @@ BENCH_SRCS  := tests/bench/bench.c
 
 FUZZ := token grammar config
 
-MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5 tools/session-ls.1 \
-	tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
+MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5 \
+	tools/session-ls.1 tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
 
 # --- derived names --------------------------------------------------------------------------------------------------
 
