@@ -2,12 +2,10 @@
 #include "control.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <pthread.h>
 
 #include "audit.h"
 #include "bind.h"
-#include "caller.h"
 #include "log.h"
 #include "proto/grammar.h"
 #include "report.h"
@@ -84,16 +82,20 @@ static bool may(const struct request *r, const struct control *c, int mask)
 
 /* ---- names and attributes ---- */
 
+void control_reply_entry(struct request *r, uint64_t ino)
+{
+	struct fuse_entry_param e = {.ino = ino, .entry_timeout = ENTRY_TIMEOUT};
+	control_stat(r->fs, ino, &e.attr);
+	request_reply_entry(r, &e);
+}
+
 void control_lookup(struct request *r, const char *name)
 {
 	uint64_t ino = r->ino == CONTROL_DIR ? control_find(name) : 0;
-	if (!ino) {
+	if (ino)
+		control_reply_entry(r, ino);
+	else
 		request_reply_err(r, -ENOENT);
-		return;
-	}
-	struct fuse_entry_param e = {.ino = ino, .entry_timeout = 3600};
-	control_stat(r->fs, ino, &e.attr);
-	request_reply_entry(r, &e);
 }
 
 void control_access(struct request *r, int mask)
@@ -128,8 +130,7 @@ void control_readlink(struct request *r)
 		return;
 	}
 	const char *target = r->binding ? r->binding->session->sid : CONTROL_UNBOUND_PATH;
-	r->replied = true;
-	fuse_reply_readlink(r->req, target);
+	fuse_reply_readlink(request_replying(r), target);
 }
 
 /* ---- open files ---- */
@@ -189,8 +190,7 @@ void control_open(struct request *r, struct fuse_file_info *fi)
 	fi->direct_io = 1;
 	fi->nonseekable = cf->whole = mode == O_RDWR && (c->verbs & VERB_BIND);
 	steal_ptr(&cf);
-	r->replied = true;
-	if (fuse_reply_open(r->req, fi) < 0)
+	if (fuse_reply_open(request_replying(r), fi) < 0)
 		file_close(r->fs->files, fi->fh);
 }
 
@@ -280,8 +280,7 @@ void control_write(struct request *r, const char *buf, size_t size)
 		request_reply_err(r, err);
 		return;
 	}
-	r->replied = true;
-	fuse_reply_write(r->req, size);
+	fuse_reply_write(request_replying(r), size);
 }
 
 void control_flush(struct request *r)

@@ -44,6 +44,7 @@ uint64_t control_find(const char *name);
 const char *control_name(size_t i, uint64_t *ino);
 
 /* The operations on a control file. Each replies. */
+void control_reply_entry(struct request *r, uint64_t ino);
 void control_lookup(struct request *r, const char *name);
 void control_access(struct request *r, int mask);
 void control_setattr(struct request *r, int to_set);

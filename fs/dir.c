@@ -24,8 +24,7 @@ void dir_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		request_reply_err(&r, err);
 		return;
 	}
-	r.replied = true;
-	if (fuse_reply_open(req, fi) < 0)
+	if (fuse_reply_open(request_replying(&r), fi) < 0)
 		file_close(r.fs->files, fi->fh);
 }
 

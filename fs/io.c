@@ -80,8 +80,7 @@ void io_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		request_reply_err(&r, err);
 		return;
 	}
-	r.replied = true;
-	if (fuse_reply_open(req, fi) < 0)
+	if (fuse_reply_open(request_replying(&r), fi) < 0)
 		leave(r.fs, req, fi->fh);
 }
 
@@ -111,8 +110,7 @@ static void reply_create(struct request *r, int fd /* consumed */, struct fuse_f
 		request_reply_err(r, err);
 		return;
 	}
-	r->replied = true;
-	if (fuse_reply_create(r->req, &e, fi) < 0) {
+	if (fuse_reply_create(request_replying(r), &e, fi) < 0) {
 		leave(r->fs, r->req, fi->fh);
 		node_forget(r->fs->nodes, e.ino, 1);
 	}
@@ -191,8 +189,7 @@ void io_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		return;
 	}
 	stats_add(STATS_written, n);
-	r.replied = true;
-	fuse_reply_write(req, (size_t)n);
+	fuse_reply_write(request_replying(&r), (size_t)n);
 }
 
 void io_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -236,8 +233,7 @@ void io_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		request_reply_err(&r, -errno);
 		return;
 	}
-	r.replied = true;
-	fuse_reply_lseek(req, at);
+	fuse_reply_lseek(request_replying(&r), at);
 }
 
 #define COPY_MAX ((size_t)16 << 20) /* a short copy is the caller's to go on with; a long one would keep a thread */
@@ -258,6 +254,5 @@ void io_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
 		return;
 	}
 	stats_add(STATS_written, n);
-	r.replied = true;
-	fuse_reply_write(req, (size_t)n);
+	fuse_reply_write(request_replying(&r), (size_t)n);
 }

@@ -16,8 +16,7 @@
 
 struct loop {
 	struct fuse_session *se;
-	void (*ended)(void *ctx);
-	void *ctx;
+	void (*ended)(void);
 	atomic_flag over;
 	unsigned count;
 	pthread_t threads[];
@@ -78,18 +77,17 @@ static void *run(void *arg)
 		pthread_cleanup_pop(1);
 	}
 	if (!atomic_flag_test_and_set(&l->over))
-		l->ended(l->ctx);
+		l->ended();
 	return NULL;
 }
 
-struct loop *loop_start(struct fuse_session *se, unsigned threads, void (*ended)(void *ctx), void *ctx)
+struct loop *loop_start(struct fuse_session *se, unsigned threads, void (*ended)(void))
 {
 	struct loop *l = calloc(1, sizeof(*l) + threads * sizeof(l->threads[0]));
 	if (!l)
 		return NULL;
 	l->se = se;
 	l->ended = ended;
-	l->ctx = ctx;
 	for (; l->count < threads; l->count++)
 		if (pthread_create(&l->threads[l->count], NULL, run, l)) {
 			loop_stop(l);

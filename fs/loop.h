@@ -12,10 +12,10 @@ struct fuse_session;
 struct loop;
 
 /*
- * Starts the threads. When the first of them finds the filesystem unmounted, ended(ctx) is called, once. NULL without
+ * Starts the threads. When the first of them finds the filesystem unmounted, ended() is called, once. NULL without
  * memory or threads.
  */
-struct loop *loop_start(struct fuse_session *se, unsigned threads, void (*ended)(void *ctx), void *ctx);
+struct loop *loop_start(struct fuse_session *se, unsigned threads, void (*ended)(void));
 
 /* Lets each thread finish the request that it serves, and joins them. */
 void loop_stop(struct loop *l); /* NULL is fine */

@@ -276,9 +276,8 @@ static void ready(int *say)
 /* ---- running ---- */
 
 /* Unmounted from outside. The signal is blocked in every thread: wait_for_end() takes it. */
-static void tell_main(void *ctx)
+static void tell_main(void)
 {
-	(void)ctx;
 	kill(getpid(), SIGTERM);
 }
 
@@ -307,7 +306,7 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 	unsigned threads = thread_count(&fs->config);
 	fs->inval = invalidate_start(se);
 	struct reaper *reaper = fs->inval ? reaper_start(fs) : NULL;
-	struct loop *loop = reaper ? loop_start(se, threads, tell_main, NULL) : NULL;
+	struct loop *loop = reaper ? loop_start(se, threads, tell_main) : NULL;
 	if (loop) {
 		audit_daemon("start");
 		log_info("%s at %s, %u threads, %s", store_path(fs->store), fs->mountpoint, threads,

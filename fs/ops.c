@@ -200,8 +200,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		return;
 	}
 	target[n] = '\0';
-	r.replied = true;
-	fuse_reply_readlink(req, target);
+	fuse_reply_readlink(request_replying(&r), target);
 }
 
 /* What a handle's route changed, the route of <sid> is told; handles' names are never cached for long (request.c). */
@@ -404,8 +403,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		request_reply_err(&r, -errno);
 		return;
 	}
-	r.replied = true;
-	fuse_reply_statfs(req, &st);
+	fuse_reply_statfs(request_replying(&r), &st);
 }
 
 /*

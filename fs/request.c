@@ -8,12 +8,7 @@
 #include "control.h"
 #include "creds.h"
 
-/*
- * Names are unique, and every use of a node is judged, so the kernel may keep them; only what another route changes
- * has to be told. The route of <sid> is told (invalidate.h). Handles are many and short-lived: theirs are looked up
- * again.
- */
-#define ENTRY_TIMEOUT 3600.0
+/* Handles are many and short-lived: their names are looked up again rather than told. */
 #define HANDLE_ENTRY_TIMEOUT 1.0
 
 /* ---- the table: what each operation needs ---- */
@@ -317,17 +312,17 @@ bool request_admin(const struct request *r)
 
 /* ---- replying ---- */
 
-static void replied(struct request *r)
+fuse_req_t request_replying(struct request *r)
 {
 	if (r->replied)
 		abort();
 	r->replied = true;
+	return r->req;
 }
 
 void request_reply_err(struct request *r, int err)
 {
-	replied(r);
-	fuse_reply_err(r->req, -err);
+	fuse_reply_err(request_replying(r), -err);
 }
 
 /*
@@ -346,15 +341,13 @@ static struct stat shown(const struct request *r, const struct stat *st)
 
 void request_reply_attr(struct request *r, const struct stat *st)
 {
-	replied(r);
 	struct stat as = shown(r, st);
-	fuse_reply_attr(r->req, &as, 0);
+	fuse_reply_attr(request_replying(r), &as, 0);
 }
 
 void request_reply_buf(struct request *r, const void *buf, size_t size)
 {
-	replied(r);
-	fuse_reply_buf(r->req, buf, size);
+	fuse_reply_buf(request_replying(r), buf, size);
 }
 
 void request_known_entry(struct request *r, const struct node *n, const struct stat *st, struct fuse_entry_param *e)
@@ -396,7 +389,6 @@ int request_entry(struct request *r, uint64_t session, uint64_t route, uint64_t 
 
 void request_reply_entry(struct request *r, const struct fuse_entry_param *e)
 {
-	replied(r);
-	if (fuse_reply_entry(r->req, e) < 0)
+	if (fuse_reply_entry(request_replying(r), e) < 0)
 		node_forget(r->fs->nodes, e->ino, 1); /* the caller was killed meanwhile: nobody took it */
 }

@@ -28,6 +28,12 @@
 #include "stats.h"
 #include "util.h"
 
+/*
+ * Seconds. Names are unique, and every use of a node is judged, so the kernel may keep them; only what another route
+ * changes has to be told (invalidate.h).
+ */
+#define ENTRY_TIMEOUT 3600.0
+
 struct request {
 	struct fs *fs;
 	fuse_req_t req;
@@ -79,6 +85,12 @@ int request_refused(struct request *r, int err, const char *reason, const char *
 
 /* Whether the caller may administer: root, or the daemon's own user. */
 bool request_admin(const struct request *r);
+
+/*
+ * Marks the request as replied to, and gives what libfuse's fuse_reply functions want: for the replies that have no
+ * function below. Aborts where there was a reply already.
+ */
+fuse_req_t request_replying(struct request *r);
 
 void request_reply_err(struct request *r, int err); /* 0 or a negative errno */
 void request_reply_attr(struct request *r, const struct stat *st);

@@ -86,16 +86,14 @@ void root_lookup(struct request *r, const char *name)
 	uint64_t fixed = strcmp(name, CONTROL_DIR_NAME) == 0    ? CONTROL_DIR
 			 : strcmp(name, CONTROL_LINK_NAME) == 0 ? CONTROL_LINK
 								: 0;
-	struct fuse_entry_param e;
 	if (fixed) {
-		e = (struct fuse_entry_param){.ino = fixed, .entry_timeout = 3600};
-		control_stat(r->fs, fixed, &e.attr);
-		request_reply_entry(r, &e);
+		control_reply_entry(r, fixed);
 		return;
 	}
 
 	uint64_t route;
 	struct session *s = named(r, name, &route);
+	struct fuse_entry_param e;
 	struct stat st;
 	int fd, err = judge(r, s, route);
 	if (err) {
