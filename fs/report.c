@@ -2,11 +2,10 @@
 #include "report.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 
 #include "audit.h"
 #include "caller.h"
-#include "proto/rfc3339.h"
+#include "json.h"
 #include "request.h"
 #include "version.h"
 
@@ -14,24 +13,10 @@
 
 static char *dump(json_t *object /* consumed */, size_t *len)
 {
-	_cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	char *line;
+	int err = json_line(object, &line, len);
 	json_decref(object);
-	if (!text)
-		return NULL;
-	size_t n = strlen(text);
-	char *line = realloc(text, n + 2);
-	if (!line)
-		return NULL;
-	text = NULL;
-	memcpy(line + n, "\n", 2);
-	*len = n + 1;
-	return line;
-}
-
-static json_t *time_or_null(int64_t t)
-{
-	char text[RFC3339_LEN + 1];
-	return t > 0 && rfc3339_format(t, text) == 0 ? json_string(text) : json_null();
+	return err ? NULL : line;
 }
 
 char *report_binding(const struct binding *b, int64_t now, int refused, const char *reason, size_t *len)
@@ -42,7 +27,7 @@ char *report_binding(const struct binding *b, int64_t now, int refused, const ch
 		json_object_set_new(o, "scope", json_string(scope_name(b->scope)));
 		json_object_set_new(o, "sub", json_string(b->session->sub));
 		json_object_set_new(o, "sid", json_string(b->session->sid));
-		json_object_set_new(o, "exp", time_or_null(b->exp));
+		json_object_set_new(o, "exp", json_time_or_null(b->exp));
 		if (b->handle[0])
 			json_object_set_new(o, "path", json_string(b->handle));
 		if (rights) {
@@ -79,8 +64,8 @@ static json_t *holder(const struct binding *b)
 	caller_comm(b->tid, comm);
 	/* comm is the caller's own bytes: what is not UTF-8 is left out rather than guessed. */
 	json_t *o = json_pack("{s:s, s:i, s:i, s:I, s:o, s:o}", "scope", scope_name(b->scope), "tid", (int)b->tid,
-			      "pid", (int)b->pid, "uid", (json_int_t)b->uid, "since", time_or_null(b->since), "exp",
-			      time_or_null(b->exp));
+			      "pid", (int)b->pid, "uid", (json_int_t)b->uid, "since", json_time_or_null(b->since),
+			      "exp", json_time_or_null(b->exp));
 	json_object_set_new(o, "comm", json_string(comm));
 	if (b->release[0])
 		json_object_set_new(o, "release", json_string(b->release));
@@ -123,7 +108,8 @@ static json_t *session_report(struct fs *fs, struct session *s, json_t *all)
 			      s->revoked                 ? "revoked"
 			      : json_array_size(holders) ? "live"
 							 : "idle",
-			      "used", time_or_null(s->used), "expires", time_or_null(s->expires), "holders", holders);
+			      "used", json_time_or_null(s->used), "expires", json_time_or_null(s->expires), "holders",
+			      holders);
 	json_object_set_new(o, "release", release[0] ? json_string(release) : json_null());
 	return o;
 }
