@@ -22,8 +22,8 @@ PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
 FS := log config json keyring store meta durable tree audit stats \
 	caller lineage creds privileges mountpoint backing passthrough \
-	slots session binding node file \
-	request ops io dir root control bind report invalidate reaper loop
+	slots session binding node file heartbeat requirement release \
+	request ops io dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
@@ -37,7 +37,7 @@ LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tool
 SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
-	config keyring caller store audit stats node session binding file backing mountpoint
+	config heartbeat release keyring caller store audit stats node session binding file backing mountpoint
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c

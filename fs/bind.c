@@ -10,6 +10,7 @@
 #include "control.h"
 #include "log.h"
 #include "report.h"
+#include "release.h"
 #include "request.h"
 
 #define CLAIMS 3     /* tries at a session that others are dropping */
@@ -62,8 +63,18 @@ static void audit_binding(const char *event, const struct binding *b, const char
 	audit_write(&ev);
 }
 
-static int refuse(struct carrier *c, const struct request *r, int err, const char *reason, const struct claims *claims,
-		  const char *owner)
+/* A bind that the caller does not get: counted, and told to whoever reads the control file. */
+static int refuse_quietly(struct carrier *c, int err, const char *reason)
+{
+	stats_add(STATS_binds_refused, 1);
+	stats_refused(-err);
+	c->refused = err;
+	c->reason = reason;
+	return err;
+}
+
+static void audit_refused_bind(const struct carrier *c, const struct request *r, int err, const char *reason,
+			       const struct claims *claims, const char *owner, const char *release)
 {
 	char comm[17] = "";
 	caller_comm(r->tid, comm);
@@ -79,13 +90,25 @@ static int refuse(struct carrier *c, const struct request *r, int err, const cha
 		.sid = claims ? claims->sid : NULL,
 		.target = owner,
 		.scope = scope_name(c->scope),
+		.release = release,
 	};
 	audit_write(&ev);
-	stats_add(STATS_binds_refused, 1);
-	stats_refused(-err);
-	c->refused = err;
-	c->reason = reason;
-	return err;
+}
+
+static int refuse(struct carrier *c, const struct request *r, int err, const char *reason, const struct claims *claims,
+		  const char *owner)
+{
+	audit_refused_bind(c, r, err, reason, claims, owner, NULL);
+	return refuse_quietly(c, err, reason);
+}
+
+/* A worker of another release tries with each of its requests: one line says so. */
+static int refuse_release(struct carrier *c, const struct request *r, const struct claims *claims, const char *release)
+{
+	if (release_refused(c->fs->release, c->opener, release, r->now))
+		audit_refused_bind(c, r, -ESTALE, "release", claims, NULL, release[0] ? release : NULL);
+	stats_add(STATS_releases_refused, 1);
+	return refuse_quietly(c, -ESTALE, "release");
 }
 
 /* What follows the end of a binding, whoever ended it. */
@@ -227,8 +250,10 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 		if (*err)
 			return NULL;
 		s = session_enter(fs->sessions, claims->sid, claims->sub);
-		if (s)
+		if (s) {
 			s->bare = false;
+			session_recall(fs->sessions, s, meta.release);
+		}
 		/* Revoked or dropped between the claim and here, when there was no live session to close? */
 		int read = s ? store_meta_read(fs->store, s->name, &meta) : 0;
 		if (read == -ENOENT || (!read && meta.revoked))
@@ -249,6 +274,17 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	}
 	session_put(fs->sessions, s);
 	return NULL;
+}
+
+/* Whether a worker of a release may serve this session at `now`. */
+static bool admitted(struct fs *fs, const struct session *s, const char *release, int64_t now)
+{
+	char served[RELEASE_MAX + 1];
+	enum release_verdict verdict = release_judge(fs->release, release, now);
+	if (verdict != RELEASE_DRAINING)
+		return verdict == RELEASE_ADMITTED;
+	session_release(fs->sessions, s, served);
+	return strcmp(served, release) == 0;
 }
 
 int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
@@ -272,10 +308,14 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 	struct binding want = {
 		.scope = c->scope, .tid = r->tid, .pid = c->opener, .uid = r->uid, .pin = -1, .since = r->now};
 	enum token_fault fault = keyring_check(fs->keys, cmd->arg, cmd->arg_len, r->now, &claims, want.kid);
+	if (cmd->release)
+		snprintf(want.release, sizeof(want.release), "%.*s", (int)cmd->release_len, cmd->release);
 	bind_end(c, "rebind");
 	if (fault)
 		return refuse(c, r, token_fault_errno(fault), token_fault_name(fault),
 			      fault == TOKEN_EXPIRED ? &claims : NULL, NULL);
+	if (release_judge(fs->release, want.release, r->now) == RELEASE_REFUSED)
+		return refuse_release(c, r, &claims, want.release);
 
 	int err = 0;
 	const char *reason = "caller-gone";
@@ -284,9 +324,12 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 	if (!want.session)
 		return refuse(c, r, err, reason, &claims, owner[0] ? owner : NULL);
 
+	if (!admitted(fs, want.session, want.release, r->now)) {
+		session_put(fs->sessions, want.session);
+		return refuse_release(c, r, &claims, want.release);
+	}
+
 	want.exp = claims.exp;
-	if (cmd->release)
-		snprintf(want.release, sizeof(want.release), "%.*s", (int)cmd->release_len, cmd->release);
 	if (c->scope == SCOPE_THREAD)
 		err = caller_pin_thread(r->tid, &want.pin);
 	else if (c->scope == SCOPE_PROCESS)
@@ -315,6 +358,12 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 		bind_end(c, "key-removed");
 		return refuse(c, r, -EKEYREJECTED, token_fault_name(TOKEN_UNKNOWN_KEY), &claims, NULL);
 	}
+	/* Nor one by which another release came to be required. */
+	if (release_judge(fs->release, want.release, r->now) == RELEASE_REFUSED) {
+		bind_end(c, "release");
+		return refuse_release(c, r, &claims, want.release);
+	}
+	release_bound(fs->release, c->opener, want.release, r->now);
 	return 0;
 }
 
@@ -380,6 +429,17 @@ void bind_recheck_keys(struct fs *fs)
 	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
 		if (!keyring_has(fs->keys, b->kid))
 			bind_over(fs, b, "key-removed");
+		binding_put(fs->bindings, b);
+	}
+}
+
+void bind_recheck_releases(struct fs *fs)
+{
+	struct binding *b;
+	release_refresh(fs->release);
+	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
+		if (release_judge(fs->release, b->release, time(NULL)) == RELEASE_REFUSED)
+			bind_over(fs, b, "release");
 		binding_put(fs->bindings, b);
 	}
 }

@@ -59,6 +59,9 @@ void bind_flush(struct carrier *c);
 /* Ends the bindings whose key is not trusted any more. */
 void bind_recheck_keys(struct fs *fs);
 
+/* Reads what release is required, and ends the bindings of those that are not admitted any more. */
+void bind_recheck_releases(struct fs *fs);
+
 /* Ends a binding that nobody can use any more, with its audit line. */
 void bind_over(struct fs *fs, struct binding *b, const char *why);
 

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdarg.h>
 
+#include "heartbeat.h"
 #include "proto/claims.h"
 #include "util.h"
 
@@ -22,8 +23,9 @@ struct key {
 	/* Sets the field from text: 0, -EINVAL with a reason, or -ENOMEM. */
 	int (*set)(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 	size_t field;
-	const char *normal;   /* the default, as it would be written */
-	const char *range[2]; /* both choices of a word (0 and 1), or the least and greatest number */
+	const char *normal; /* the default, as it would be written */
+	const char *range
+		[3]; /* the choices of a word (0, 1 and, where there is one, 2), or the least and greatest number */
 };
 
 static int set_flag(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
@@ -33,6 +35,7 @@ static int set_count(const struct key *k, const char *text, void *field, char re
 static int set_path(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_audience(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_audit(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
+static int set_name(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 
 #define FIELD(name) offsetof(struct config, name)
 
@@ -48,13 +51,15 @@ static const struct key keys[] = {
 	{"files", "names", set_choice, FIELD(names), "steady", {"steady", "hidden"}},
 	{"files", "symlinks", set_flag, FIELD(symlinks), "deny", {"deny", "allow"}},
 	{"files", "special", set_flag, FIELD(special), "deny", {"deny", "allow"}},
+	{"release", "policy", set_choice, FIELD(release), "off", {"off", "observe", "require"}},
 	{"audit", "to", set_audit, FIELD(audit), "stderr", {0}},
 	{"daemon", "threads", set_count, FIELD(threads), "0", {"0", "64"}},
+	{"daemon", "name", set_name, FIELD(name), "auto", {0}},
 };
 
 static bool owns_text(const struct key *k)
 {
-	return k->set == set_path || k->set == set_audience || k->set == set_audit;
+	return k->set == set_path || k->set == set_audience || k->set == set_audit || k->set == set_name;
 }
 
 static void *field_of(struct config *c, const struct key *k)
@@ -90,12 +95,14 @@ __attribute__((format(printf, 2, 3))) static int refuse(char reason[static REASO
 	return -EINVAL;
 }
 
-/* Which of the two words of its range text is, or -EINVAL. */
+/* Which of the words of its range text is, or -EINVAL. */
 static int which_word(const struct key *k, const char *text, char reason[static REASON_MAX])
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < (int)ARRAY_LEN(k->range) && k->range[i]; i++)
 		if (strcmp(text, k->range[i]) == 0)
 			return i;
+	if (k->range[2])
+		return refuse(reason, "must be %s, %s or %s", k->range[0], k->range[1], k->range[2]);
 	return refuse(reason, "must be %s or %s", k->range[0], k->range[1]);
 }
 
@@ -111,7 +118,8 @@ static int set_flag(const struct key *k, const char *text, void *field, char rea
 
 static int set_choice(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
 {
-	_Static_assert(sizeof(enum config_io) == sizeof(int) && sizeof(enum config_names) == sizeof(int),
+	_Static_assert(sizeof(enum config_io) == sizeof(int) && sizeof(enum config_names) == sizeof(int) &&
+			       sizeof(enum config_release) == sizeof(int),
 		       "an enum of the configuration is as large as an int");
 	int i = which_word(k, text, reason);
 
@@ -215,6 +223,20 @@ static int set_audit(const struct key *k, const char *text, void *field, char re
 	if (set_path(k, text, field, reason) == -EINVAL)
 		return refuse(reason, "must be stderr, journal or an absolute path");
 	return 0;
+}
+
+static int set_name(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
+{
+	(void)k;
+	if (!instance_name_valid(text))
+		return refuse(reason, "must be auto, or 1 to %d of A-Z a-z 0-9 . _ -, not starting with a dot",
+			      INSTANCE_NAME_MAX);
+	return set_text(text, field);
+}
+
+const char *config_release_name(enum config_release policy)
+{
+	return find_key("release", "policy")->range[policy];
 }
 
 /* --- the configuration as a value --- */

@@ -15,21 +15,27 @@
 
 enum config_io { IO_GUARDED, IO_STRICT };
 enum config_names { NAMES_STEADY, NAMES_HIDDEN };
+enum config_release { RELEASE_POLICY_OFF, RELEASE_POLICY_OBSERVE, RELEASE_POLICY_REQUIRE };
 
 struct config {
-	bool allow_other;        /* mount.allow_other = yes */
-	bool exec;               /* mount.exec = no */
-	char *keys;              /* tokens.keys = /etc/sessionfs/keys.d; owned; absolute path */
-	char *audience;          /* tokens.audience = sessionfs; owned; 1 to 255 bytes */
-	int64_t leeway;          /* tokens.leeway = 30s; seconds, 0 to 10m */
-	int64_t max_lifetime;    /* tokens.max_lifetime = 30d; seconds, 1m to 3650d */
-	enum config_io io;       /* files.io = guarded | strict */
-	enum config_names names; /* files.names = steady | hidden */
-	bool symlinks;           /* files.symlinks = deny | allow */
-	bool special;            /* files.special = deny | allow */
-	char *audit;             /* audit.to = stderr | journal | /absolute/path; owned */
-	unsigned threads;        /* daemon.threads = 0 (as many as suit the machine) to 64 */
+	bool allow_other;            /* mount.allow_other = yes */
+	bool exec;                   /* mount.exec = no */
+	char *keys;                  /* tokens.keys = /etc/sessionfs/keys.d; owned; absolute path */
+	char *audience;              /* tokens.audience = sessionfs; owned; 1 to 255 bytes */
+	int64_t leeway;              /* tokens.leeway = 30s; seconds, 0 to 10m */
+	int64_t max_lifetime;        /* tokens.max_lifetime = 30d; seconds, 1m to 3650d */
+	enum config_io io;           /* files.io = guarded | strict */
+	enum config_names names;     /* files.names = steady | hidden */
+	bool symlinks;               /* files.symlinks = deny | allow */
+	bool special;                /* files.special = deny | allow */
+	enum config_release release; /* release.policy = off | observe | require */
+	char *audit;                 /* audit.to = stderr | journal | /absolute/path; owned */
+	unsigned threads;            /* daemon.threads = 0 (as many as suit the machine) to 64 */
+	char *name;                  /* daemon.name = auto, or 1 to 64 of A-Z a-z 0-9 . _ -; owned */
 };
+
+/* The policy as it is written. */
+const char *config_release_name(enum config_release policy);
 
 /* Fills in the defaults. Strings are owned by the config. -ENOMEM. */
 int config_init(struct config *c);

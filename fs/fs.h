@@ -10,11 +10,14 @@
 #include "binding.h"
 #include "config.h"
 #include "file.h"
+#include "heartbeat.h"
 #include "invalidate.h"
 #include "keyring.h"
 #include "node.h"
 #include "session.h"
 #include "store.h"
+
+struct release_guard;
 
 struct fs {
 	struct config config;
@@ -26,9 +29,11 @@ struct fs {
 	struct node_table *nodes;
 	struct file_table *files;
 	struct invalidator *inval;
+	struct release_guard *release;
 	char mountpoint[4096];
-	uid_t uid;               /* the daemon's own: an admin, beside root */
-	bool privileged;         /* may switch users */
+	char instance[INSTANCE_NAME_MAX + 1]; /* this daemon's name among those of the store */
+	uid_t uid;                            /* the daemon's own: an admin, beside root */
+	bool privileged;                      /* may switch users */
 	atomic_bool passthrough; /* chosen in INIT, off when the store turns out to have none; never with io = strict */
 	int64_t started;
 };

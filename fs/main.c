@@ -16,12 +16,14 @@
 #include "control.h"
 #include "creds.h"
 #include "fs.h"
+#include "instance.h"
 #include "log.h"
 #include "loop.h"
 #include "mountpoint.h"
 #include "ops.h"
 #include "privileges.h"
 #include "reaper.h"
+#include "release.h"
 #include "util.h"
 #include "version.h"
 
@@ -204,12 +206,14 @@ static int prepare(struct fs *fs, const struct args *a)
 			return -EINVAL;
 		}
 
+	instance_name(fs->config.name, fs->mountpoint, fs->instance);
 	unsigned fds = privileges_limits(), cached = fds / 4 < CACHED_FDS_MAX ? fds / 4 : CACHED_FDS_MAX;
 	fs->sessions = session_table_new();
 	fs->bindings = fs->sessions ? binding_table_new(fs->sessions) : NULL;
 	fs->nodes = node_table_new(&fs->backing, cached, session_gone, fs->sessions);
 	fs->files = fs->nodes ? file_table_new(fs->nodes) : NULL;
-	if (!fs->bindings || !fs->files) {
+	fs->release = release_guard_new(fs->config.release, store_fd(fs->store));
+	if (!fs->bindings || !fs->files || !fs->release) {
 		log_error("no memory for the tables");
 		return -ENOMEM;
 	}
@@ -306,7 +310,8 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 	unsigned threads = thread_count(&fs->config);
 	fs->inval = invalidate_start(se);
 	struct reaper *reaper = fs->inval ? reaper_start(fs) : NULL;
-	struct loop *loop = reaper ? loop_start(se, threads, tell_main) : NULL;
+	struct instance *instance = reaper ? instance_start(fs) : NULL;
+	struct loop *loop = instance ? loop_start(se, threads, tell_main) : NULL;
 	if (loop) {
 		audit_daemon("start");
 		log_info("%s at %s, %u threads, %s", store_path(fs->store), fs->mountpoint, threads,
@@ -319,6 +324,7 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 	}
 
 	loop_stop(loop);
+	instance_stop(instance);
 	reaper_stop(reaper);
 	invalidate_stop(fs->inval);
 	fs->inval = NULL;
@@ -337,6 +343,7 @@ static void finish(struct fs *fs)
 	node_table_free(fs->nodes);
 	binding_table_free(fs->bindings);
 	session_table_free(fs->sessions);
+	release_guard_free(fs->release);
 	keyring_close(fs->keys);
 	backing_fini(&fs->backing);
 	store_close(fs->store);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "reaper.h"
 
-#include <pthread.h>
 #include <time.h>
 
 #include "bind.h"
 #include "fs.h"
 #include "log.h"
+#include "ticker.h"
 #include "util.h"
 
 #define META_EVERY 10    /* seconds between two rounds of writing meta.json */
@@ -78,15 +78,13 @@ void reaper_flush(struct fs *fs)
 
 struct reaper {
 	struct fs *fs;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stop;
+	struct ticker *ticker;
 	int64_t wrote, looked; /* monotonic seconds of the last write_meta() and see_revocations() */
 };
 
-static void step(struct reaper *r, int64_t now)
+static void step(void *ctx, int64_t now)
 {
+	struct reaper *r = ctx;
 	end_dead_bindings(r->fs);
 	if (now - r->wrote >= META_EVERY) {
 		write_meta(r->fs);
@@ -99,38 +97,14 @@ static void step(struct reaper *r, int64_t now)
 	store_empty_trash(r->fs->store, TRASH_BUDGET);
 }
 
-static void *run(void *arg)
-{
-	struct reaper *r = arg;
-	struct timespec next;
-	clock_gettime(CLOCK_MONOTONIC, &next);
-	pthread_mutex_lock(&r->lock);
-	while (!r->stop) {
-		pthread_mutex_unlock(&r->lock);
-		step(r, next.tv_sec);
-		pthread_mutex_lock(&r->lock);
-		clock_gettime(CLOCK_MONOTONIC, &next);
-		next.tv_sec++;
-		while (!r->stop && pthread_cond_timedwait(&r->wake, &r->lock, &next) == 0)
-			;
-	}
-	pthread_mutex_unlock(&r->lock);
-	return NULL;
-}
-
 struct reaper *reaper_start(struct fs *fs)
 {
 	struct reaper *r = calloc(1, sizeof(*r));
 	if (!r)
 		return NULL;
 	r->fs = fs;
-	pthread_condattr_t attr;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->wake, &attr);
-	pthread_condattr_destroy(&attr);
-	if (pthread_create(&r->thread, NULL, run, r)) {
+	r->ticker = ticker_start(step, r);
+	if (!r->ticker) {
 		free(r);
 		return NULL;
 	}
@@ -141,10 +115,6 @@ void reaper_stop(struct reaper *r)
 {
 	if (!r)
 		return;
-	pthread_mutex_lock(&r->lock);
-	r->stop = true;
-	pthread_cond_signal(&r->wake);
-	pthread_mutex_unlock(&r->lock);
-	pthread_join(r->thread, NULL);
+	ticker_stop(r->ticker);
 	free(r);
 }

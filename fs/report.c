@@ -6,6 +6,7 @@
 #include "audit.h"
 #include "caller.h"
 #include "json.h"
+#include "release.h"
 #include "request.h"
 #include "version.h"
 
@@ -50,11 +51,12 @@ char *report_self(struct request *r, size_t *len)
 char *report_version(struct request *r, size_t *len)
 {
 	const struct fs *fs = r->fs;
-	return dump(json_pack("{s:s, s:i, s:{s:s, s:b, s:s, s:b, s:b}}", "version", SESSIONFS_VERSION, "protocol",
-			      CONTROL_PROTOCOL, "features", "io", fs->config.io == IO_STRICT ? "strict" : "guarded",
-			      "passthrough", fs->passthrough, "names",
-			      fs->config.names == NAMES_HIDDEN ? "hidden" : "steady", "symlinks", fs->config.symlinks,
-			      "special", fs->config.special),
+	return dump(json_pack("{s:s, s:i, s:s, s:{s:s, s:b, s:s, s:b, s:b, s:s}}", "version", SESSIONFS_VERSION,
+			      "protocol", CONTROL_PROTOCOL, "instance", fs->instance, "features", "io",
+			      fs->config.io == IO_STRICT ? "strict" : "guarded", "passthrough", fs->passthrough,
+			      "names", fs->config.names == NAMES_HIDDEN ? "hidden" : "steady", "symlinks",
+			      fs->config.symlinks, "special", fs->config.special, "release",
+			      config_release_name(fs->config.release)),
 		    len);
 }
 
@@ -128,6 +130,11 @@ char *report_sessions(struct request *r, size_t *len)
 
 char *report_metrics(struct request *r, size_t *len)
 {
-	(void)r;
-	return stats_format(len);
+	_cleanup_free_ char *counters = stats_format(len), *text = NULL;
+	FILE *f = counters ? open_memstream(&text, len) : NULL;
+	if (!f)
+		return NULL;
+	fputs(counters, f);
+	release_metrics(r->fs->release, f);
+	return fclose(f) == 0 ? steal_ptr(&text) : NULL;
 }

@@ -172,17 +172,29 @@ void session_bound(struct session_table *t, struct session *s, int64_t now, int6
 	pthread_mutex_lock(&t->lock);
 	if (exp > s->expires)
 		s->expires = exp;
-	if (*release)
+	if (*release) {
+		s->mixed = s->mixed || (*s->release && strcmp(s->release, release) != 0);
 		snprintf(s->release, sizeof(s->release), "%s", release);
+	}
 	pthread_mutex_unlock(&t->lock);
 	session_touch(t, s, now);
 }
 
-void session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1])
+void session_recall(struct session_table *t, struct session *s, const char *release)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!*s->release)
+		snprintf(s->release, sizeof(s->release), "%s", release);
+	pthread_mutex_unlock(&t->lock);
+}
+
+bool session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1])
 {
 	pthread_mutex_lock(&t->lock);
 	memcpy(release, s->release, sizeof(s->release));
+	bool mixed = s->mixed;
 	pthread_mutex_unlock(&t->lock);
+	return mixed;
 }
 
 void session_retire(struct session_table *t, struct session *s)

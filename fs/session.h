@@ -34,6 +34,7 @@ struct session {
 	char release[RELEASE_MAX + 1]; /* table lock: read with session_release() */
 
 	/* table lock */
+	bool mixed; /* more than one release has served it */
 	bool dirty; /* meta.json is behind; holds a reference until it is not */
 	uint32_t refs;
 	uint32_t chain;
@@ -65,7 +66,10 @@ bool session_clean(struct session_table *t, struct session *s);
 
 /* Notes a bind: session_touch(), expires (if later), and release (if named). */
 void session_bound(struct session_table *t, struct session *s, int64_t now, int64_t exp, const char *release);
-void session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1]);
+
+/* The release that served it last, "" for none; true when others did so before. And what the store knows of that. */
+bool session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1]);
+void session_recall(struct session_table *t, struct session *s, const char *release);
 
 /*
  * Takes a dropped session out of the table's names, so that its sid can be bound anew. Its numbers stay known to its

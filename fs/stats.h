@@ -35,6 +35,8 @@ enum stats_op {
 	X(bind_handle, "sessionfs_binds_total{scope=\"handle\"}", "counter", "Binds accepted.") \
 	X(unbinds, "sessionfs_unbinds_total", "counter", "Bindings ended, for whatever reason.") \
 	X(binds_refused, "sessionfs_binds_refused_total", "counter", "Binds refused.") \
+	X(releases_refused, "sessionfs_release_refusals_total", "counter", \
+	  "Binds refused because another release is required.") \
 	X(token_hits, "sessionfs_token_cache_hits_total", "counter", "Binds whose token had been verified before.") \
 	X(written, "sessionfs_written_bytes_total", "counter", "Bytes written through the daemon.") \
 	X(read_bytes, "sessionfs_read_bytes_total", "counter", \

@@ -167,6 +167,8 @@ static int open_checked(const char *given, bool create, char *err, size_t errlen
 		r = make_dir(fd, "sessions", SHARDS);
 		if (r == 0)
 			r = make_dir(fd, "trash", 0);
+		if (r == 0)
+			r = make_dir(fd, "nodes", 0);
 		if (r < 0)
 			return refuse(r, path, err, errlen, "making a store: %s", strerror(-r));
 	}

@@ -10,6 +10,8 @@
  *                 revoked       empty; made with a tombstone, and never removed
  *                 data/         what the mount shows as <sid>/
  *         trash/                removed sessions, until they are deleted
+ *         nodes/                a heartbeat of each daemon (heartbeat.h)
+ *         release.json          which release of the application may serve (requirement.h)
  *
  * It works on any POSIX filesystem, shared ones included, because it uses nothing but O_EXCL, link, rename and fsync:
  *   create   make under a unique name, fill, fsync, rename into place; EEXIST or ENOTEMPTY: somebody was first

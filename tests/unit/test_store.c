@@ -17,7 +17,8 @@
 #include "util.h"
 
 #define NOW INT64_C(1770000000)
-#define OLD 7200 /* seconds; temporaries are cleared after an hour */
+#define OLD 7200     /* seconds; temporaries are cleared after an hour */
+#define IN_A_STORE 4 /* FORMAT, sessions, trash and nodes */
 
 static int top; /* the scratch directory, where each test has a store of its own */
 
@@ -158,7 +159,7 @@ static void test_open(void)
 	snprintf(want, sizeof(want), "sessionfs-store 1\nuuid %s\n", uuid);
 	is_str(text, want, "that FORMAT tells");
 	is_int(entries(store_fd(s), "sessions"), 256, "all directories of sessions are made with it");
-	is_int(entries(top, "new"), 3, "and there is nothing in it but FORMAT, sessions and trash");
+	is_int(entries(top, "new"), IN_A_STORE, "and there is nothing in it but FORMAT, sessions, trash and nodes");
 	store_close(s);
 	is_int(store_open_existing(in_top("new"), err, sizeof(err), &s), 0, "then who only looks may open it");
 	is_str(store_uuid(s), uuid, "the uuid is the same");
@@ -225,7 +226,7 @@ static void test_half_made(void)
 	make_old(store_fd(s), ".tmp-host-1-aa");
 	make_old(store_fd(s), ".tmp-host-1-bb");
 	is_int(store_empty_trash(s, 1000), 0, "and the leftovers");
-	is_int(entries(top, "half"), 3, "are cleared in time");
+	is_int(entries(top, "half"), IN_A_STORE, "are cleared in time");
 	store_close(s);
 
 	is_int(unlinkat(top, "half/trash", AT_REMOVEDIR), 0, "a store without trash");
@@ -269,7 +270,7 @@ static void test_made_at_once(void)
 		}
 		for (int i = 0; i < MAKERS; i++)
 			wait(NULL);
-		bad += entries(top, name) != 3;
+		bad += entries(top, name) != IN_A_STORE;
 		snprintf(name, sizeof(name), "at-once-%d/sessions", round);
 		bad += entries(top, name) != 256;
 	}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * This daemon among those that share a store: its name, the heartbeat by which the others and session-ls(1) know of it,
+ * and what the others decide for it (release.json).
+ *
+ * The name is the same after a restart, so that what an instance keeps in the store under its name is found again. Two
+ * that run under one name would take each other's; each sees the other's heartbeats, and says so in the log.
+ *
+ * A thread of its own, since the store may keep it waiting: nothing else does.
+ */
+#ifndef SESSIONFS_INSTANCE_H
+#define SESSIONFS_INSTANCE_H
+
+#include <stddef.h>
+
+#include "heartbeat.h"
+
+#define INSTANCE_EVERY 5               /* seconds between two beats */
+#define INSTANCE_FORGOTTEN (7 * 86400) /* seconds after the last beat: the file of an instance is removed then */
+
+struct fs;
+struct instance;
+struct store;
+
+/*
+ * `configured` as it is, or for "auto" the host's name and 8 hex digits of a hash over machine id, host and mountpoint.
+ */
+void instance_name(const char *configured, const char *mountpoint, char name[static INSTANCE_NAME_MAX + 1]);
+
+struct instance *instance_start(struct fs *fs); /* NULL without memory or threads */
+void instance_stop(struct instance *i);         /* with a last beat that says so; NULL is fine */
+
+/*
+ * Calls visit for each heartbeat file of the store, in no order, until it returns non-zero, which is returned. h is NULL
+ * with error set to a negative errno where the file is not a heartbeat of its name. -errno where they can't be listed; 0 for
+ * a store that never had one.
+ */
+typedef int instance_visit_fn(void *ctx, const char *name, const struct heartbeat *h, int error);
+int instance_each(int storefd, instance_visit_fn *visit, void *ctx);
+
+#endif

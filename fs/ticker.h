@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread that does something once a second, until it is stopped. What takes longer delays the next time, and is not made
+ * up for.
+ */
+#ifndef SESSIONFS_TICKER_H
+#define SESSIONFS_TICKER_H
+
+#include <stdint.h>
+
+struct ticker;
+
+/* now is CLOCK_MONOTONIC in seconds. The first tick is at once. NULL without memory or threads. */
+struct ticker *ticker_start(void (*tick)(void *ctx, int64_t now), void *ctx);
+
+/* Lets the tick at hand finish, and joins the thread. NULL is fine. */
+void ticker_stop(struct ticker *t);
+
+#endif
