@@ -33,6 +33,9 @@ FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bi
 TOOLS := session-token session-exec session-ls
 TOOL_SRCS := tools/mount.c tools/options.c
 
+# For the programs that show sessions: which they are stands with the rules.
+LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c
+
 LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1
 
@@ -65,7 +68,7 @@ DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer
 BENCH         := $(B)/tests/bench/bench
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
-SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
+SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(LISTING_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
 	$(FSTEST_SRCS) $(HAMMER_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
 
 # --- libraries ------------------------------------------------------------------------------------------------------
@@ -144,6 +147,7 @@ $(CORE): $(call objs,$(PROTO_SRCS) $(FS_SRCS))
 
 $(B)/sessionfs: $(call objs,fs/main.c) $(CORE)
 $(TOOL_PROGRAMS): $(B)/%: $(B)/tools/%.o $(call objs,$(TOOL_SRCS)) $(STATIC) $(CORE)
+$(B)/session-ls: $(call objs,$(LISTING_SRCS))
 $(UNIT_TESTS): %: %.o $(CORE)
 $(FUZZERS): %: %.o $(CORE)
 $(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)
