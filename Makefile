@@ -20,7 +20,7 @@ B       := build/$(variant)
 PROTO := base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config json keyring store meta durable tree audit stats \
+FS := log config json keyring store meta durable tree audit sink stats \
 	caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file heartbeat requirement release \
 	request ops io dir root control bind report invalidate ticker reaper instance loop

@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "audit.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "log.h"
 #include "proto/claims.h"
 #include "proto/sid.h"
+#include "sink.h"
 #include "util.h"
-
-#define JOURNAL "/run/systemd/journal/socket"
 
 enum {
 	RING_SIZE = 256 * 1024,
@@ -54,8 +48,6 @@ struct repeat {
 	struct record first;
 };
 
-enum sink { SINK_FD, SINK_SOCKET, SINK_JOURNAL };
-
 /* The one audit log of the process. */
 static struct {
 	pthread_mutex_t lock; /* guards what follows, up to the writer's own */
@@ -70,16 +62,14 @@ static struct {
 	char ring[RING_SIZE];
 	char scratch[LINE_SIZE];
 
-	char path[PATH_MAX]; /* "" unless to a file; constant while open */
 	pthread_t thread;
 
 	/* The writer's own. */
-	enum sink sink;
-	int fd;
+	struct sink sink; /* its path is constant while open */
 	bool complained;
 	size_t len, written; /* of line[] */
 	char line[LINE_SIZE];
-} audit = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1, .reopened = -1, .fd = -1};
+} audit = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = -1, .reopened = -1, .sink = {.fd = -1}};
 
 static int64_t monotonic_ms(void)
 {
@@ -362,43 +352,13 @@ static void sweep(int64_t now, bool all)
 
 /* --- the writer --- */
 
-static ssize_t send_journal(const char *line, size_t n)
-{
-	static char fields[] = "SYSLOG_IDENTIFIER=sessionfs\nPRIORITY=5\nMESSAGE=";
-	struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = JOURNAL};
-	struct iovec iov[] = {
-		{.iov_base = fields, .iov_len = sizeof(fields) - 1},
-		{.iov_base = (void *)(uintptr_t)line, .iov_len = n},
-	};
-	struct msghdr msg = {.msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov)};
-
-	/* Not connected: a journald that was started again has another socket under the same name. */
-	return sendmsg(audit.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -1 : (ssize_t)n;
-}
-
-static ssize_t send_some(const char *p, size_t n)
-{
-	struct pollfd out = {.fd = audit.fd, .events = POLLOUT};
-
-	switch (audit.sink) {
-	case SINK_JOURNAL: return send_journal(p, n);
-	case SINK_SOCKET: return send(audit.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	case SINK_FD: break;
-	}
-	if (poll(&out, 1, 0) == 0) { /* for a descriptor that could not be made non-blocking */
-		errno = EAGAIN;
-		return -1;
-	}
-	return write(audit.fd, p, n);
-}
-
 /* 0 or -errno; goes on where it stopped. */
 static int deliver(void)
 {
 	while (audit.written < audit.len) {
-		ssize_t n = send_some(audit.line + audit.written, audit.len - audit.written);
+		ssize_t n = sink_write(&audit.sink, audit.line + audit.written, audit.len - audit.written);
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		audit.written += (size_t)n;
 	}
 	return 0;
@@ -407,7 +367,7 @@ static int deliver(void)
 /* On stderr there is nobody to complain to. A sink that is merely full shows as dropped events. */
 static void complain(int err)
 {
-	const char *name = audit.path[0] ? audit.path : audit.sink == SINK_JOURNAL ? JOURNAL : NULL;
+	const char *name = sink_name(&audit.sink);
 
 	if (!name || err == -EAGAIN || audit.complained == (err != 0))
 		return;
@@ -433,8 +393,7 @@ static void adopt_reopened(void)
 {
 	if (audit.reopened < 0)
 		return;
-	close_fd(audit.fd);
-	audit.fd = steal_fd(&audit.reopened);
+	sink_adopt(&audit.sink, steal_fd(&audit.reopened));
 	audit.written = 0;
 }
 
@@ -483,56 +442,6 @@ static void *writer(void *unused)
 
 /* --- opening and closing --- */
 
-static int open_file(const char *path, int *ret)
-{
-	struct stat st;
-	/* O_NONBLOCK: so that a fifo is refused, not waited for. */
-	_cleanup_close_ int fd = open(
-		path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return errno == ENXIO || errno == ELOOP ? -EINVAL : -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	*ret = steal_fd(&fd);
-	return 0;
-}
-
-/*
- * O_NONBLOCK belongs to the open file, which others have as their stderr too: where it can block, ours is opened
- * anew. That fails for another user's pipe, and then poll(2) must do.
- */
-static int open_stderr(enum sink *sink, int *ret)
-{
-	struct stat st;
-	int fd = -1;
-
-	if (fstat(STDERR_FILENO, &st) < 0)
-		return -errno;
-	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode))
-		fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0)
-		fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return -errno;
-	*sink = S_ISSOCK(st.st_mode) ? SINK_SOCKET : SINK_FD;
-	*ret = fd;
-	return 0;
-}
-
-static int open_journal(int *ret)
-{
-	struct stat st;
-	if (stat(JOURNAL, &st) < 0)
-		return -errno;
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	*ret = steal_fd(&fd);
-	return 0;
-}
-
 /* Signals are for the daemon's other threads; and here a broken pipe is an errno. */
 static int start_writer(void)
 {
@@ -552,7 +461,7 @@ static void shut(void)
 {
 	pthread_mutex_lock(&audit.lock);
 	audit.open = false;
-	audit.fd = close_fd(audit.fd);
+	sink_close(&audit.sink);
 	audit.wake = close_fd(audit.wake);
 	audit.reopened = close_fd(audit.reopened);
 	memset(audit.repeats, 0, sizeof(audit.repeats));
@@ -562,36 +471,25 @@ static void shut(void)
 
 int audit_open(const char *to, char *err, size_t errlen)
 {
-	_cleanup_close_ int fd = -1, wake = -1;
-	const char *name = to;
-	enum sink sink = SINK_FD;
-	int r = 0;
+	struct sink sink;
 
 	if (audit.open) {
-		r = -EBUSY;
-	} else if (!strcmp(to, "stderr")) {
-		r = open_stderr(&sink, &fd);
-	} else if (!strcmp(to, "journal")) {
-		name = JOURNAL;
-		sink = SINK_JOURNAL;
-		r = open_journal(&fd);
-	} else if (to[0] == '/') {
-		r = open_file(to, &fd);
-	} else {
-		snprintf(err, errlen, "audit: %s: neither stderr, journal nor an absolute path", to);
-		return -EINVAL;
+		snprintf(err, errlen, "audit: %s: %s", to, strerrordesc_np(EBUSY));
+		return -EBUSY;
 	}
-	if (!r && (wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+	int r = sink_open(&sink, to, err, errlen);
+	if (r)
+		return r;
+	_cleanup_close_ int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (wake < 0) {
 		r = -errno;
-	if (r) {
-		snprintf(err, errlen, "audit: %s: %s", name, r == -EINVAL ? "not a regular file" : strerrordesc_np(-r));
+		snprintf(err, errlen, "audit: %s: %s", to, strerrordesc_np(-r));
+		sink_close(&sink);
 		return r;
 	}
 
 	pthread_mutex_lock(&audit.lock);
 	audit.sink = sink;
-	audit.fd = steal_fd(&fd);
-	snprintf(audit.path, sizeof(audit.path), "%s", to[0] == '/' ? to : "");
 	audit.wake = steal_fd(&wake);
 	audit.stopping = audit.complained = false;
 	audit.head = audit.used = audit.len = audit.written = 0;
@@ -642,10 +540,10 @@ int audit_reopen(void)
 {
 	_cleanup_close_ int fd = -1;
 
-	if (!audit.open || !audit.path[0])
+	if (!audit.open)
 		return 0;
-	int r = open_file(audit.path, &fd);
-	if (r)
+	int r = sink_reopen(&audit.sink, &fd);
+	if (r || fd < 0)
 		return r;
 	pthread_mutex_lock(&audit.lock);
 	close_fd(audit.reopened);
