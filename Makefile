@@ -22,7 +22,7 @@ PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
 FS := log config json keyring store meta durable tree audit sink stats \
 	caller lineage creds privileges mountpoint backing passthrough \
-	slots session binding node file heartbeat requirement release \
+	slots session binding node file heartbeat roster requirement release \
 	request ops io dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)
 
@@ -30,11 +30,11 @@ FS_SRCS := $(FS:%=fs/%.c)
 FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
 	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
-TOOLS := session-token session-exec session-ls
+TOOLS := session-token session-exec session-ls session-release
 TOOL_SRCS := tools/mount.c tools/options.c
 
 # For the programs that show sessions: which they are stands with the rules.
-LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c
+LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c tools/source.c tools/nodes.c
 
 LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1
@@ -50,7 +50,7 @@ BENCH_SRCS  := tests/bench/bench.c
 FUZZ := token grammar config
 
 MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5 \
-	tools/session-ls.1 tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
+	tools/session-ls.1 tools/session-release.1 tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
 
 # --- derived names --------------------------------------------------------------------------------------------------
 
@@ -148,6 +148,7 @@ $(CORE): $(call objs,$(PROTO_SRCS) $(FS_SRCS))
 $(B)/sessionfs: $(call objs,fs/main.c) $(CORE)
 $(TOOL_PROGRAMS): $(B)/%: $(B)/tools/%.o $(call objs,$(TOOL_SRCS)) $(STATIC) $(CORE)
 $(B)/session-ls: $(call objs,$(LISTING_SRCS))
+$(B)/session-release: $(call objs,tools/source.c)
 $(UNIT_TESTS): %: %.o $(CORE)
 $(FUZZERS): %: %.o $(CORE)
 $(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)

@@ -2,24 +2,18 @@
 #include "instance.h"
 
 #include <ctype.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <sodium.h>
-#include <stdatomic.h>
 #include <time.h>
 
 #include "bind.h"
-#include "durable.h"
 #include "fs.h"
 #include "log.h"
 #include "release.h"
+#include "roster.h"
 #include "ticker.h"
-#include "tree.h"
 #include "util.h"
 #include "version.h"
-
-#define NODES "nodes"
-#define SUFFIX ".json"
-#define FILE_NAME_MAX (INSTANCE_NAME_MAX + sizeof(SUFFIX))
 
 struct instance {
 	struct fs *fs;
@@ -63,66 +57,6 @@ void instance_name(const char *configured, const char *mountpoint, char name[sta
 			*p = 'x';
 	snprintf(name, INSTANCE_NAME_MAX + 1, "%.*s-%s", (int)(INSTANCE_NAME_MAX - sizeof(hex)), *host ? host : "host",
 		 hex);
-}
-
-static void file_name(const char *name, char file[static FILE_NAME_MAX])
-{
-	snprintf(file, FILE_NAME_MAX, "%s" SUFFIX, name);
-}
-
-/* ---- the files ---- */
-
-static int open_nodes(int storefd)
-{
-	int fd = openat(storefd, NODES, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int read_beat(int nodes, const char *file, struct heartbeat *h)
-{
-	_cleanup_free_ char *text = NULL;
-	char own[FILE_NAME_MAX];
-	size_t len;
-	int err = durable_read(nodes, file, HEARTBEAT_SIZE_MAX, &text, &len);
-	if (!err)
-		err = heartbeat_parse(text, len, h);
-	if (err)
-		return err;
-	file_name(h->name, own);
-	return strcmp(own, file) == 0 ? 0 : -EUCLEAN;
-}
-
-/* Whether a name in nodes/ is that of a heartbeat file; *name gets the instance's. */
-static bool is_beat_file(const char *file, char name[static INSTANCE_NAME_MAX + 1])
-{
-	size_t len = strlen(file), n = len - strlen(SUFFIX);
-	if (len <= strlen(SUFFIX) || n > INSTANCE_NAME_MAX || strcmp(file + n, SUFFIX) != 0)
-		return false;
-	memcpy(name, file, n);
-	name[n] = '\0';
-	return instance_name_valid(name);
-}
-
-int instance_each(int storefd, instance_visit_fn *visit, void *ctx)
-{
-	_cleanup_closedir_ DIR *d = NULL;
-	int r = tree_opendir(storefd, NODES, &d);
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
-	const struct dirent *e;
-	struct heartbeat h;
-	char name[INSTANCE_NAME_MAX + 1];
-	while (errno = 0, (e = readdir(d))) {
-		if (!is_beat_file(e->d_name, name))
-			continue;
-		r = read_beat(dirfd(d), e->d_name, &h);
-		if (r == -ENOENT)
-			continue;
-		r = visit(ctx, name, r < 0 ? NULL : &h, r);
-		if (r != 0)
-			return r;
-	}
-	return -errno;
 }
 
 /* ---- a beat ---- */
@@ -174,53 +108,34 @@ static void describe(const struct instance *i, bool stopped, struct heartbeat *h
 }
 
 /* Another daemon beats under our name: it wrote the file since we did. */
-static void see_clash(struct instance *i, int nodes, const char *file)
+static void see_clash(struct instance *i)
 {
 	struct heartbeat other;
-	if (i->clash || read_beat(nodes, file, &other) || strcmp(other.run, i->run) == 0)
+	if (i->clash || roster_read(store_fd(i->fs->store), i->fs->instance, &other) || strcmp(other.run, i->run) == 0)
 		return;
 	i->clash = true;
-	log_error("another daemon runs under this one's name, %s: pid %llu on %s, at %s; set daemon.name", other.name,
-		  (unsigned long long)other.pid, other.host, other.mount);
+	log_error("another daemon runs under this one's name, %s: pid %" PRIu64 " on %s, at %s; set daemon.name",
+		  other.name, other.pid, other.host, other.mount);
 }
 
-static int beat(struct instance *i, bool first, bool stopped)
+static void beat(struct instance *i, bool stopped)
 {
-	char file[FILE_NAME_MAX];
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-	_cleanup_free_ struct heartbeat *h = malloc(sizeof(*h));
-	_cleanup_close_ int nodes = open_nodes(store_fd(i->fs->store));
-	if (nodes < 0 || !h)
-		return nodes < 0 ? nodes : -ENOMEM;
-	file_name(i->fs->instance, file);
-	if (!first)
-		see_clash(i, nodes, file);
-	describe(i, stopped, h);
-	int err = heartbeat_format(h, &text, &len);
-	return err ? err : durable_replace(nodes, file, text, len);
-}
-
-static void try_beat(struct instance *i, bool first, bool stopped)
-{
-	int err = beat(i, first, stopped);
+	struct heartbeat h;
+	describe(i, stopped, &h);
+	int err = roster_write(store_fd(i->fs->store), &h);
 	if (err && !i->failed)
-		log_warn("%s/%s%s: %s", NODES, i->fs->instance, SUFFIX, strerror(-err));
+		log_warn("nodes/%s.json: %s", i->fs->instance, strerror(-err));
 	i->failed = err != 0;
 }
 
 static int forget_old(void *ctx, const char *name, const struct heartbeat *h, int error)
 {
 	const struct instance *i = ctx;
-	char file[FILE_NAME_MAX];
 	(void)error; /* what is no heartbeat is not ours to remove */
-	if (!h || time(NULL) - h->beat < INSTANCE_FORGOTTEN || strcmp(name, i->fs->instance) == 0)
-		return 0;
-	_cleanup_close_ int nodes = open_nodes(store_fd(i->fs->store));
-	file_name(name, file);
-	if (nodes >= 0 && unlinkat(nodes, file, 0) == 0)
-		log_info("instance %s: no heartbeat for %lld days: forgotten", name,
-			 (long long)(time(NULL) - h->beat) / 86400);
+	int64_t age = h ? time(NULL) - h->beat : 0;
+	if (age >= INSTANCE_FORGOTTEN && strcmp(name, i->fs->instance) != 0 &&
+	    roster_remove(store_fd(i->fs->store), name) == 0)
+		log_info("instance %s: no heartbeat for %" PRId64 " days: forgotten", name, age / 86400);
 	return 0;
 }
 
@@ -230,13 +145,15 @@ static void tick(void *ctx, int64_t now)
 {
 	struct instance *i = ctx;
 	(void)now;
-	bool first = i->ticks == 0;
-	if (first)
-		instance_each(store_fd(i->fs->store), forget_old, i);
+	if (i->ticks == 0)
+		roster_each(store_fd(i->fs->store), forget_old, i);
 	else
 		bind_recheck_releases(i->fs);
-	if (i->ticks++ % INSTANCE_EVERY == 0)
-		try_beat(i, first, false);
+	if (i->ticks++ % INSTANCE_EVERY != 0)
+		return;
+	if (i->ticks > 1)
+		see_clash(i);
+	beat(i, false);
 }
 
 struct instance *instance_start(struct fs *fs)
@@ -261,6 +178,6 @@ void instance_stop(struct instance *i)
 	if (!i)
 		return;
 	ticker_stop(i->ticker);
-	try_beat(i, false, true);
+	beat(i, true);
 	free(i);
 }

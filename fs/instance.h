@@ -20,7 +20,6 @@
 
 struct fs;
 struct instance;
-struct store;
 
 /*
  * `configured` as it is, or for "auto" the host's name and 8 hex digits of a hash over machine id, host and mountpoint.
@@ -29,13 +28,5 @@ void instance_name(const char *configured, const char *mountpoint, char name[sta
 
 struct instance *instance_start(struct fs *fs); /* NULL without memory or threads */
 void instance_stop(struct instance *i);         /* with a last beat that says so; NULL is fine */
-
-/*
- * Calls visit for each heartbeat file of the store, in no order, until it returns non-zero, which is returned. h is NULL
- * with error set to a negative errno where the file is not a heartbeat of its name. -errno where they can't be listed; 0 for
- * a store that never had one.
- */
-typedef int instance_visit_fn(void *ctx, const char *name, const struct heartbeat *h, int error);
-int instance_each(int storefd, instance_visit_fn *visit, void *ctx);
 
 #endif

@@ -121,9 +121,9 @@ static int add_live_rows(struct listing *l)
 
 static void count_rows(struct listing *l)
 {
-	for (size_t i = 0; i < l->n && l->store; i++) {
+	for (size_t i = 0; i < l->n && l->source.store; i++) {
 		struct row *row = &l->rows[i];
-		int r = store_usage(l->store, row->name, &row->files, &row->bytes);
+		int r = store_usage(l->source.store, row->name, &row->files, &row->bytes);
 		row->counted = r == 0;
 		if (r && r != -ENOENT) /* removed meanwhile */
 			l->status = complain(EXIT_FAILED, "session %s: data: %s", row->name, strerror(-r));
@@ -133,58 +133,21 @@ static void count_rows(struct listing *l)
 
 /* --- sources --- */
 
-static int open_store(struct listing *l, const char *path, const char *besides)
-{
-	char err[4096 + 256];
-
-	if (store_open_existing(path, err, sizeof(err), &l->store))
-		return complain(EXIT_FAILED, "%s%s", err, besides);
-	return EXIT_DONE;
-}
-
-/* Asks the daemon. Returns an exit status. */
-static int ask_daemon(struct listing *l, const char *path, const struct mount *mount)
-{
-	_cleanup_free_ char *text = NULL;
-	_cleanup_close_ int fd = -1;
-	size_t len;
-
-	int r = mount_control(mount, "sessions", O_RDONLY | O_CLOEXEC, &fd);
-	if (r == 0)
-		r = mount_read(fd, &text, &len);
-	if (r)
-		return complain(EXIT_FAILED, "%s: .sessionfs/sessions: %s%s", path, mount_strerror(r),
-				r == -EACCES ? " (it is for root alone)" : "");
-	l->answer = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *store = json_string_value(json_object_get(l->answer, "store"));
-	const json_t *sessions = json_object_get(l->answer, "sessions");
-	if (!store || !json_is_array(sessions))
-		return complain(EXIT_FAILED, "%s: .sessionfs/sessions: not what this release understands", path);
-	for (size_t i = 0; i < json_array_size(sessions); i++) {
-		json_t *session = json_array_get(sessions, i);
-		json_object_set(l->by_sid, json_string_value(json_object_get(session, "sid")), session);
-	}
-	/* Without the store, the daemon's word is still worth a listing. */
-	l->status = open_store(l, store, "");
-	return EXIT_DONE;
-}
-
 static int open_source(struct listing *l, const char *path)
 {
-	struct mount mount;
-	int r = mount_open(path, &mount);
+	int r = source_open(&l->source, path);
 
-	if (r == 0) {
-		r = ask_daemon(l, path, &mount);
-		mount_close(&mount);
+	if (r != EXIT_DONE)
 		return r;
-	}
-	if (r == -ENOTTY && l->live_only)
+	if (l->live_only && !l->source.answer)
 		return complain(EXIT_USAGE, "%s: --live needs a mount: only its daemon knows who is in a session",
 				path);
-	if (r == -ENOTTY)
-		return open_store(l, path, " (and no sessionfs is mounted there)");
-	return complain(EXIT_FAILED, "%s: %s", path, mount_strerror(r));
+	l->status = l->source.status;
+	size_t i;
+	json_t *session;
+	json_array_foreach(json_object_get(l->source.answer, "sessions"), i, session)
+		json_object_set(l->by_sid, json_string_value(json_object_get(session, "sid")), session);
+	return EXIT_DONE;
 }
 
 /* --- order --- */
@@ -235,20 +198,20 @@ int listing_collect(struct listing *l, const char *path)
 	if (status != EXIT_DONE)
 		return status;
 
-	int r = l->store ? store_each(l->store, visit, l) : 0;
+	int r = l->source.store ? store_each(l->source.store, visit, l) : 0;
 	if (r == 0)
 		r = add_live_rows(l);
 	if (r == 0)
 		count_rows(l);
 	progress_end(&l->progress);
-	return r ? complain(EXIT_FAILED, "%s: %s", l->store ? store_path(l->store) : "sessions", strerror(-r))
+	return r ? complain(EXIT_FAILED, "%s: %s", l->source.store ? store_path(l->source.store) : "sessions",
+			    strerror(-r))
 		 : EXIT_DONE;
 }
 
 void listing_free(struct listing *l)
 {
-	store_close(l->store);
+	source_close(&l->source);
 	json_decref(l->by_sid);
-	json_decref(l->answer);
 	free(l->rows);
 }

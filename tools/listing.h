@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "progress.h"
-#include "store.h"
+#include "source.h"
 
 /* In the order in which they are sorted. */
 enum state { STATE_LIVE, STATE_IDLE, STATE_EXPIRED, STATE_REVOKED, STATE_BROKEN };
@@ -51,10 +51,9 @@ struct listing {
 	const char *user; /* whose alone, NULL for everybody's */
 	bool live_only;   /* those that somebody holds; needs a mount */
 	/* the source */
-	struct store *store; /* owned; NULL where it can't be read */
-	json_t *answer;      /* owned; NULL without a mount */
-	json_t *by_sid;      /* owned; the answer's sessions */
-	int64_t now;         /* when it was collected, Unix seconds */
+	struct source source;
+	json_t *by_sid; /* owned; the answer's sessions */
+	int64_t now;    /* when it was collected, Unix seconds */
 	/* what was found */
 	struct row *rows; /* owned */
 	size_t n, room;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util.h"
 #include "version.h"
 
 int complain(int status, const char *fmt, ...)
@@ -39,4 +40,26 @@ int flush_stdout(void)
 	if (fflush(stdout) || ferror(stdout))
 		return complain(EXIT_FAILED, "standard output: %s", strerror(errno));
 	return EXIT_DONE;
+}
+
+int options_duration(const char *s, int64_t *ret)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = {
+		{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400},
+	};
+	int64_t n = 0;
+	const char *p = s;
+
+	for (; *p >= '0' && *p <= '9' && p - s < 9; p++)
+		n = n * 10 + (*p - '0');
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (p == s || *p != units[i].unit || (*p && p[1]))
+			continue;
+		*ret = n * units[i].seconds;
+		return 0;
+	}
+	return -EINVAL;
 }

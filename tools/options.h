@@ -9,6 +9,7 @@
 #define SESSIONFS_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -23,5 +24,8 @@ bool options_about(int argc, char **argv, const char *usage, int *status);
 
 /* What was printed has arrived, or the status says that it has not (a full disk behind stdout). */
 int flush_stdout(void);
+
+/* "90s", "15m", "8h", "30d"; a bare number is seconds. 0 or -EINVAL. */
+int options_duration(const char *s, int64_t *ret);
 
 #endif

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "listing.h"
+#include "nodes.h"
 #include "options.h"
 #include "show.h"
 #include "table.h"
@@ -12,6 +13,7 @@
 
 static const char usage[] =
 	"usage: session-ls [--json] [--live] [--sort KEY] [--user USER] STORE|MOUNT\n"
+	"       session-ls [--json] --nodes | --releases STORE|MOUNT\n"
 	"       session-ls --help | --version\n"
 	"KEY is id, user, state, holders, files, bytes, created, used (newest first: the default) or expires.\n";
 
@@ -33,17 +35,20 @@ static int list(struct listing *l, const char *path, enum column order, bool jso
 
 int main(int argc, char **argv)
 {
-	enum { JSON = 1, ONLY_LIVE, SORT, BY_USER };
+	enum { JSON = 1, ONLY_LIVE, SORT, BY_USER, NODES, RELEASES };
 	static const struct option options[] = {
 		{"json", no_argument, NULL, JSON},
 		{"live", no_argument, NULL, ONLY_LIVE},
 		{"sort", required_argument, NULL, SORT},
 		{"user", required_argument, NULL, BY_USER},
+		{"nodes", no_argument, NULL, NODES},
+		{"releases", no_argument, NULL, RELEASES},
 		{NULL, 0, NULL, 0},
 	};
 	struct listing l = {0};
 	enum column order = COLUMN_USED;
-	bool json = false;
+	bool json = false, of_sessions = false;
+	int (*instead)(const char *path, bool json) = NULL; /* of the sessions */
 	int opt, status;
 
 	if (options_about(argc, argv, usage, &status))
@@ -51,9 +56,15 @@ int main(int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
 		case JSON: json = true; break;
-		case ONLY_LIVE: l.live_only = true; break;
-		case BY_USER: l.user = optarg; break;
+		case NODES: instead = nodes_list; break;
+		case RELEASES: instead = nodes_releases; break;
+		case ONLY_LIVE: of_sessions = l.live_only = true; break;
+		case BY_USER:
+			of_sessions = true;
+			l.user = optarg;
+			break;
 		case SORT:
+			of_sessions = true;
 			order = show_key(optarg);
 			if (order == COLUMNS)
 				return complain(EXIT_USAGE, "--sort %s: unknown key (see --help)", optarg);
@@ -61,7 +72,7 @@ int main(int argc, char **argv)
 		default: return EXIT_USAGE;
 		}
 	}
-	if (argc - optind != 1) {
+	if (argc - optind != 1 || (instead && of_sessions)) {
 		fputs(usage, stderr);
 		return EXIT_USAGE;
 	}
@@ -69,7 +80,7 @@ int main(int argc, char **argv)
 		return complain(EXIT_FAILED, "libsodium does not start");
 	setlocale(LC_CTYPE, "");
 	json_object_seed(0);
-	status = list(&l, argv[optind], order, json);
+	status = instead ? instead(argv[optind], json) : list(&l, argv[optind], order, json);
 	listing_free(&l);
 	return status;
 }

@@ -97,29 +97,6 @@ static int cmd_keygen(int argc, char **argv)
 
 /* mint */
 
-/* "90s", "15m", "8h", "30d"; a bare number is seconds. 0 or -EINVAL. */
-static int parse_duration(const char *s, int64_t *ret)
-{
-	static const struct {
-		char unit;
-		int64_t seconds;
-	} units[] = {
-		{'\0', 1}, {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400},
-	};
-	int64_t n = 0;
-	const char *p = s;
-
-	for (; *p >= '0' && *p <= '9' && p - s < 9; p++)
-		n = n * 10 + (*p - '0');
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (p == s || *p != units[i].unit || (*p && p[1]))
-			continue;
-		*ret = n * units[i].seconds;
-		return 0;
-	}
-	return -EINVAL;
-}
-
 static int set_string(const char **dst, const char *option, const char *value)
 {
 	if (value[0] == '\0' || strlen(value) > CLAIM_MAX)
@@ -201,7 +178,7 @@ static int cmd_mint(int argc, char **argv)
 			break;
 		case AUD: r = set_string(&c.aud, "--aud", optarg); break;
 		case TTL:
-			if (parse_duration(optarg, &c.ttl) || c.ttl == 0)
+			if (options_duration(optarg, &c.ttl) || c.ttl == 0)
 				return complain(EXIT_USAGE,
 						"mint: --ttl %s: must be a duration such as 90s, 15m, 8h or 30d",
 						optarg);

@@ -29,7 +29,7 @@ static json_t *json_row(const struct listing *l, const struct row *row)
 {
 	json_t *holders = json_object_get(row->live, "holders");
 
-	holders = holders ? json_incref(holders) : l->answer ? json_array() : json_null();
+	holders = holders ? json_incref(holders) : l->source.answer ? json_array() : json_null();
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id", json_text(row->meta.sid),
 			 "user", json_text(row->meta.sub), "state", state_name(row->state), "holders", holders, "files",
 			 json_count(row->counted, row->files), "bytes", json_count(row->counted, row->bytes), "created",
@@ -73,7 +73,7 @@ static void cell_of(const void *ctx, size_t i, size_t column, bool terse, char c
 	case COLUMN_ID: table_text(row->meta.sid[0] ? row->meta.sid : row->name, cell); break;
 	case COLUMN_USER: table_text(row->meta.sub, cell); break;
 	case COLUMN_STATE: strcpy(cell, state_name(row->state)); break;
-	case COLUMN_HOLDERS: snprintf(cell, TABLE_CELL, l->answer ? "%zu" : "-", row->holders); break;
+	case COLUMN_HOLDERS: snprintf(cell, TABLE_CELL, l->source.answer ? "%zu" : "-", row->holders); break;
 	case COLUMN_FILES:
 		if (row->counted)
 			table_number(row->files, terse, cell);
