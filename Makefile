@@ -17,10 +17,10 @@ B       := build/$(variant)
 
 # --- what is built from what ----------------------------------------------------------------------------------------
 
-PROTO := base64url rfc3339 sid paserk paseto claims token grammar
+PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config json keyring store meta durable tree audit sink stats \
+FS := log config json keyring store meta durable tree audit sink reason stats exposition \
 	caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file heartbeat roster requirement release \
 	request ops io dir root control bind report invalidate ticker reaper instance loop

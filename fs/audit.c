@@ -13,7 +13,9 @@
 #include "log.h"
 #include "proto/claims.h"
 #include "proto/sid.h"
+#include "proto/utf8.h"
 #include "sink.h"
+#include "stats.h"
 #include "util.h"
 
 enum {
@@ -115,28 +117,6 @@ static void put_bytes(struct text *t, const void *p, size_t n)
 	t->len += n;
 }
 
-/* The length of the UTF-8 sequence that s begins with and its code point; 0 when it is none. */
-static size_t utf8(const unsigned char *s, uint32_t *ret)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc0 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf8 ? 4 : 0;
-	if (n < 2) {
-		*ret = s[0];
-		return n;
-	}
-
-	uint32_t c = s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80) /* the end of the string, too */
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*ret = c;
-	return n;
-}
-
 /* C1 controls are escaped as well: some terminals obey them. */
 static void put_string(struct text *t, const char *key, const char *value)
 {
@@ -147,9 +127,9 @@ static void put_string(struct text *t, const char *key, const char *value)
 		return;
 	put(t, "%s\"%s\":\"", t->len ? "," : "{", key);
 	for (size_t n; *s; s += n ? n : 1) {
-		n = utf8(s, &c);
+		n = utf8_next(s, strnlen((const char *)s, 4), &c);
 		if (!n) {
-			put_bytes(t, "\xef\xbf\xbd", 3);
+			put_bytes(t, UTF8_REPLACEMENT, strlen(UTF8_REPLACEMENT));
 		} else if (c < 0x20 || (c >= 0x7f && c <= 0x9f)) {
 			put(t, "\\u%04x", c);
 		} else {
@@ -282,10 +262,13 @@ static void enqueue(const struct record *r, uint64_t repeated)
 {
 	bool was_empty = !audit.used;
 
-	if (!confess() || !ring_put(audit.scratch, format(audit.scratch, r, repeated, 0)))
-		audit.dropped += repeated ? repeated : 1;
-	else if (was_empty)
+	if (!confess() || !ring_put(audit.scratch, format(audit.scratch, r, repeated, 0))) {
+		uint64_t lost = repeated ? repeated : 1;
+		audit.dropped += lost;
+		stats_add(STATS_audit_dropped, (int64_t)lost);
+	} else if (was_empty) {
 		wake_writer();
+	}
 }
 
 /* --- repeats: all under the lock --- */

@@ -64,23 +64,23 @@ static void audit_binding(const char *event, const struct binding *b, const char
 }
 
 /* A bind that the caller does not get: counted, and told to whoever reads the control file. */
-static int refuse_quietly(struct carrier *c, int err, const char *reason)
+static int refuse_quietly(struct carrier *c, int err, enum reason reason)
 {
 	stats_add(STATS_binds_refused, 1);
-	stats_refused(-err);
+	stats_refused(-err, reason);
 	c->refused = err;
 	c->reason = reason;
 	return err;
 }
 
-static void audit_refused_bind(const struct carrier *c, const struct request *r, int err, const char *reason,
+static void audit_refused_bind(const struct carrier *c, const struct request *r, int err, enum reason reason,
 			       const struct claims *claims, const char *owner, const char *release)
 {
 	char comm[17] = "";
 	caller_comm(r->tid, comm);
 	struct audit_event ev = {
 		.event = "bind-refused",
-		.reason = reason,
+		.reason = reason_word(reason),
 		.error = -err,
 		.tid = r->tid,
 		.pid = c->opener,
@@ -95,7 +95,7 @@ static void audit_refused_bind(const struct carrier *c, const struct request *r,
 	audit_write(&ev);
 }
 
-static int refuse(struct carrier *c, const struct request *r, int err, const char *reason, const struct claims *claims,
+static int refuse(struct carrier *c, const struct request *r, int err, enum reason reason, const struct claims *claims,
 		  const char *owner)
 {
 	audit_refused_bind(c, r, err, reason, claims, owner, NULL);
@@ -106,9 +106,9 @@ static int refuse(struct carrier *c, const struct request *r, int err, const cha
 static int refuse_release(struct carrier *c, const struct request *r, const struct claims *claims, const char *release)
 {
 	if (release_refused(c->fs->release, c->opener, release, r->now))
-		audit_refused_bind(c, r, -ESTALE, "release", claims, NULL, release[0] ? release : NULL);
+		audit_refused_bind(c, r, -ESTALE, REASON_release, claims, NULL, release[0] ? release : NULL);
 	stats_add(STATS_releases_refused, 1);
-	return refuse_quietly(c, -ESTALE, "release");
+	return refuse_quietly(c, -ESTALE, REASON_release);
 }
 
 /* What follows the end of a binding, whoever ended it. */
@@ -120,10 +120,12 @@ static void after_end(struct fs *fs, struct binding *b, const char *why)
 	audit_binding("unbind", b, why);
 }
 
-void bind_over(struct fs *fs, struct binding *b, const char *why)
+bool bind_over(struct fs *fs, struct binding *b, const char *why)
 {
-	if (binding_end(fs->bindings, b->id))
+	bool ours = binding_end(fs->bindings, b->id);
+	if (ours)
 		after_end(fs, b, why);
+	return ours;
 }
 
 int bind_end(struct carrier *c, const char *why)
@@ -231,7 +233,7 @@ static void close_session(struct fs *fs, struct session *s, bool gone, const cha
  * The live session of a token, made in the store where this is its first bind. A reference, or NULL with *err and
  * *reason.
  */
-static struct session *enter(struct request *r, const struct claims *claims, int *err, const char **reason, char *owner,
+static struct session *enter(struct request *r, const struct claims *claims, int *err, enum reason *reason, char *owner,
 			     size_t owner_len)
 {
 	struct fs *fs = r->fs;
@@ -243,8 +245,11 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 		/* ENOENT: the session that was there was dropped at this moment; now it can be made. */
 		*err = -ENOENT;
 		for (int i = 0; i < CLAIMS && *err == -ENOENT; i++)
-			*err = store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, &meta, &dir);
-		*reason = *err == -EKEYREJECTED ? "sid-of-another-user" : *err == -EKEYREVOKED ? "revoked" : "store";
+			*err = store_told(
+				store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, &meta, &dir));
+		*reason = *err == -EKEYREJECTED  ? REASON_sid_of_another_user
+			  : *err == -EKEYREVOKED ? REASON_revoked
+						 : REASON_store;
 		if (*err == -EKEYREJECTED)
 			snprintf(owner, owner_len, "%s", meta.sub);
 		if (*err)
@@ -255,20 +260,20 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 			session_recall(fs->sessions, s, meta.release);
 		}
 		/* Revoked or dropped between the claim and here, when there was no live session to close? */
-		int read = s ? store_meta_read(fs->store, s->name, &meta) : 0;
+		int read = s ? store_told(store_meta_read(fs->store, s->name, &meta)) : 0;
 		if (read == -ENOENT || (!read && meta.revoked))
 			close_session(fs, s, read == -ENOENT, "meanwhile");
 	}
 	if (!s) {
 		*err = -ENFILE;
-		*reason = "too-many-sessions";
+		*reason = REASON_too_many_sessions;
 	} else if (strcmp(s->sub, claims->sub) != 0) {
 		*err = -EKEYREJECTED;
-		*reason = "sid-of-another-user";
+		*reason = REASON_sid_of_another_user;
 		snprintf(owner, owner_len, "%s", s->sub);
 	} else if (s->revoked) {
 		*err = -EKEYREVOKED;
-		*reason = "revoked";
+		*reason = REASON_revoked;
 	} else {
 		return s;
 	}
@@ -312,13 +317,13 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 		snprintf(want.release, sizeof(want.release), "%.*s", (int)cmd->release_len, cmd->release);
 	bind_end(c, "rebind");
 	if (fault)
-		return refuse(c, r, token_fault_errno(fault), token_fault_name(fault),
+		return refuse(c, r, token_fault_errno(fault), reason_of_fault(fault),
 			      fault == TOKEN_EXPIRED ? &claims : NULL, NULL);
 	if (release_judge(fs->release, want.release, r->now) == RELEASE_REFUSED)
 		return refuse_release(c, r, &claims, want.release);
 
 	int err = 0;
-	const char *reason = "caller-gone";
+	enum reason reason = REASON_caller_gone;
 	char owner[SUB_MAX + 1] = "";
 	want.session = enter(r, &claims, &err, &reason, owner, sizeof(owner));
 	if (!want.session)
@@ -352,11 +357,11 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 	}
 	session_put(fs->sessions, want.session);
 	if (err)
-		return refuse(c, r, err, "too-many-bindings", &claims, NULL);
+		return refuse(c, r, err, REASON_too_many_bindings, &claims, NULL);
 	/* A reload that removed the key between the check and the insertion did not see this binding. */
 	if (!keyring_has(fs->keys, want.kid)) {
 		bind_end(c, "key-removed");
-		return refuse(c, r, -EKEYREJECTED, token_fault_name(TOKEN_UNKNOWN_KEY), &claims, NULL);
+		return refuse(c, r, -EKEYREJECTED, reason_of_fault(TOKEN_UNKNOWN_KEY), &claims, NULL);
 	}
 	/* Nor one by which another release came to be required. */
 	if (release_judge(fs->release, want.release, r->now) == RELEASE_REFUSED) {
@@ -403,7 +408,7 @@ int bind_revoke(struct fs *fs, const char *sid)
 	char name[SID_HASH_LEN + 1];
 	sid_hash(sid, name);
 	close_live(fs, sid, false, "revoke");
-	int err = store_meta_update(fs->store, name, set_revoked, NULL);
+	int err = store_told(store_meta_update(fs->store, name, set_revoked, NULL));
 	close_live(fs, sid, false, "revoke");
 	return err;
 }
@@ -413,7 +418,7 @@ int bind_drop(struct fs *fs, const char *sid)
 	char name[SID_HASH_LEN + 1];
 	sid_hash(sid, name);
 	close_live(fs, sid, false, "drop");
-	int err = store_remove(fs->store, name);
+	int err = store_told(store_remove(fs->store, name));
 	close_live(fs, sid, !err, "drop");
 	return err;
 }

@@ -11,6 +11,7 @@
 
 #include "binding.h"
 #include "proto/grammar.h"
+#include "reason.h"
 
 struct fs;
 struct request;
@@ -24,7 +25,7 @@ struct carrier {
 	bool cloexec;       /* seen to be close-on-exec, which is asked once */
 	uint64_t binding;   /* 0: none */
 	int refused;        /* negative errno of the last bind, 0 */
-	const char *reason; /* and its word; static */
+	enum reason reason; /* and why */
 };
 
 /* 0 or -ESRCH. */
@@ -62,7 +63,7 @@ void bind_recheck_keys(struct fs *fs);
 /* Reads what release is required, and ends the bindings of those that are not admitted any more. */
 void bind_recheck_releases(struct fs *fs);
 
-/* Ends a binding that nobody can use any more, with its audit line. */
-void bind_over(struct fs *fs, struct binding *b, const char *why);
+/* Ends a binding that nobody can use any more, with its audit line. Whether it was this call that ended it. */
+bool bind_over(struct fs *fs, struct binding *b, const char *why);
 
 #endif

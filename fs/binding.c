@@ -98,7 +98,7 @@ static void unlink_binding(struct binding_table *t, struct binding *b)
 	b->ended = true;
 	if (b->scope == SCOPE_PROCESS)
 		t->processes--;
-	stats_add(STATS_bindings, -1);
+	stats_add(STATS_bindings_thread + b->scope, -1);
 	stats_add(STATS_unbinds, 1);
 }
 
@@ -138,7 +138,7 @@ int binding_make(struct binding_table *t, const struct binding *want, uint64_t *
 	if (b->scope == SCOPE_PROCESS)
 		t->processes++;
 	*id = number;
-	stats_add(STATS_bindings, 1);
+	stats_add(STATS_bindings_thread + b->scope, 1);
 	pthread_mutex_unlock(&t->lock);
 
 	*displaced = old;

@@ -126,7 +126,7 @@ void control_readlink(struct request *r)
 		return;
 	}
 	if (r->rights && r->rights != -ENOKEY) {
-		request_reply_err(r, request_refused(r, r->rights, NULL, NULL));
+		request_reply_err(r, request_refused(r, r->rights, REASON_none, NULL));
 		return;
 	}
 	const char *target = r->binding ? r->binding->session->sid : CONTROL_UNBOUND_PATH;
@@ -166,7 +166,7 @@ void control_open(struct request *r, struct fuse_file_info *fi)
 	int mode = fi->flags & O_ACCMODE;
 	int mask = mode == O_RDONLY ? R_OK : mode == O_WRONLY ? W_OK : R_OK | W_OK;
 	if (!c || !may(r, c, mask)) {
-		request_reply_err(r, c ? request_refused(r, -EACCES, "control-file", NULL) : -EACCES);
+		request_reply_err(r, c ? request_refused(r, -EACCES, REASON_control_file, NULL) : -EACCES);
 		return;
 	}
 
@@ -268,7 +268,7 @@ void control_write(struct request *r, const char *buf, size_t size)
 	struct command cmd;
 	int err = cf && cf->control->verbs ? 0 : -EBADF;
 	if (!err && cf->control->verbs & VERB_BIND && !bind_is_opener(&cf->carrier, r->tid))
-		err = request_refused(r, -EACCES, "not-the-opener", NULL);
+		err = request_refused(r, -EACCES, REASON_not_the_opener, NULL);
 	if (!err)
 		err = grammar_parse(buf, size, cf->control->verbs, &cmd);
 	if (!err) {

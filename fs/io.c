@@ -71,7 +71,7 @@ void io_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	if (!S_ISREG(r.node->type)) {
-		request_reply_err(&r, request_refused(&r, -EPERM, "special-file", NULL));
+		request_reply_err(&r, request_refused(&r, -EPERM, REASON_special_file, NULL));
 		return;
 	}
 	int fd = backing_reopen(r.fd, backing_flags(fi->flags));

@@ -257,7 +257,6 @@ static bool cache_get(struct keyring *k, const uint8_t hash[static HASH_LEN], st
 		*claims = hit->claims;
 		memcpy(kid, hit->kid, KID_LEN + 1);
 		k->hits++;
-		stats_add(STATS_token_hits, 1);
 	} else {
 		k->misses++;
 	}

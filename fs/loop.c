@@ -10,6 +10,7 @@
 #include "creds.h"
 #include "log.h"
 #include "ops.h"
+#include "stats.h"
 #include "util.h"
 
 #define REQUEST_MAX (IO_MAX + 65536) /* the largest write, and its headers */
@@ -52,7 +53,9 @@ static void serve(struct loop *l, void *buf)
 		ssize_t n = receive(fd, buf);
 		if (n > 0) {
 			struct fuse_buf request = {.size = (size_t)n, .mem = buf};
+			stats_begin();
 			fuse_session_process_buf(l->se, &request);
+			stats_end();
 		} else if (n < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT) {
 			/* ENOENT: the request was interrupted before it was read. ENODEV: unmounted. */
 			if (errno != ENODEV)

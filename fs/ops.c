@@ -160,7 +160,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	if (!request_begin(&r, req, STATS_OP_mknod, parent, NULL))
 		return;
 	if (!S_ISREG(mode) && !r.fs->config.special)
-		request_reply_err(&r, request_refused(&r, -EPERM, "special-file", NULL));
+		request_reply_err(&r, request_refused(&r, -EPERM, REASON_special_file, NULL));
 	else if (mknodat(r.fd, name, mode, rdev) < 0)
 		request_reply_err(&r, -errno);
 	else
@@ -173,7 +173,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	if (!request_begin(&r, req, STATS_OP_symlink, parent, NULL))
 		return;
 	if (!r.fs->config.symlinks)
-		request_reply_err(&r, request_refused(&r, -EPERM, "symlink", NULL));
+		request_reply_err(&r, request_refused(&r, -EPERM, REASON_symlink, NULL));
 	else if (symlinkat(target, r.fd, name) < 0)
 		request_reply_err(&r, -errno);
 	else
@@ -191,7 +191,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		return;
 	}
 	if (!r.fs->config.symlinks) { /* one that was there before it was forbidden */
-		request_reply_err(&r, request_refused(&r, -EPERM, "symlink", NULL));
+		request_reply_err(&r, request_refused(&r, -EPERM, REASON_symlink, NULL));
 		return;
 	}
 	ssize_t n = readlinkat(r.fd, "", target, sizeof(target) - 1);

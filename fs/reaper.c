@@ -6,6 +6,7 @@
 #include "bind.h"
 #include "fs.h"
 #include "log.h"
+#include "stats.h"
 #include "ticker.h"
 #include "util.h"
 
@@ -17,8 +18,8 @@ static void end_dead_bindings(struct fs *fs)
 {
 	struct binding *b;
 	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
-		if (!binding_alive(b))
-			bind_over(fs, b, "caller-gone");
+		if (!binding_alive(b) && bind_over(fs, b, "caller-gone"))
+			stats_add(STATS_reaped, 1);
 		binding_put(fs->bindings, b);
 	}
 }
@@ -29,7 +30,7 @@ static void see_revocations(struct fs *fs)
 	struct session *s;
 	struct meta meta;
 	for (uint32_t at = 0; (s = session_next(fs->sessions, &at));) {
-		int err = s->revoked ? -EALREADY : store_meta_read(fs->store, s->name, &meta);
+		int err = s->revoked ? -EALREADY : store_told(store_meta_read(fs->store, s->name, &meta));
 		if (err == -ENOENT || (!err && meta.revoked))
 			bind_revoked_elsewhere(fs, s, err == -ENOENT);
 		session_put(fs->sessions, s);
@@ -60,7 +61,7 @@ static void write_meta(struct fs *fs)
 	struct session *s;
 	for (uint32_t at = 0; (s = session_next(fs->sessions, &at));) {
 		if (session_clean(fs->sessions, s) && !s->revoked) {
-			int err = store_meta_update(fs->store, s->name, note_use, &(struct used){fs, s});
+			int err = store_told(store_meta_update(fs->store, s->name, note_use, &(struct used){fs, s}));
 			if (err && err != -ENOENT) {
 				log_warn("session %s: meta.json: %s", s->sid, strerror(-err));
 				session_touch(fs->sessions, s, s->used);
@@ -94,7 +95,8 @@ static void step(void *ctx, int64_t now)
 		see_revocations(r->fs);
 		r->looked = now;
 	}
-	store_empty_trash(r->fs->store, TRASH_BUDGET);
+	store_told(store_empty_trash(r->fs->store, TRASH_BUDGET));
+	stats_set(STATS_reaper_last, time(NULL));
 }
 
 struct reaper *reaper_start(struct fs *fs)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "exposition.h"
 #include "log.h"
 #include "requirement.h"
 #include "util.h"
@@ -232,14 +233,17 @@ void release_metrics(struct release_guard *g, FILE *f)
 	size_t n = release_list(g, list);
 	if (!n)
 		return;
-	fputs("# HELP sessionfs_release_workers Living workers by the release that they bound with.\n"
-	      "# TYPE sessionfs_release_workers gauge\n",
-	      f);
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "sessionfs_release_workers{release=\"%s\"} %" PRIu64 "\n", list[i].release, list[i].workers);
-	fputs("# HELP sessionfs_release_binds_total Binds by release.\n# TYPE sessionfs_release_binds_total counter\n",
-	      f);
-	for (size_t i = 0; i < n; i++)
-		fprintf(f, "sessionfs_release_binds_total{release=\"%s\"} %" PRIu64 "\n", list[i].release,
-			list[i].binds);
+	exposition_family(f, "sessionfs_release_workers", "gauge",
+			  "Living workers by the release that they bound with.");
+	for (size_t i = 0; i < n; i++) {
+		fputs("sessionfs_release_workers{", f);
+		exposition_label(f, "release", list[i].release);
+		fprintf(f, "} %" PRIu64 "\n", list[i].workers);
+	}
+	exposition_family(f, "sessionfs_release_binds_total", "counter", "Binds by release.");
+	for (size_t i = 0; i < n; i++) {
+		fputs("sessionfs_release_binds_total{", f);
+		exposition_label(f, "release", list[i].release);
+		fprintf(f, "} %" PRIu64 "\n", list[i].binds);
+	}
 }

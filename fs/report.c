@@ -5,6 +5,7 @@
 
 #include "audit.h"
 #include "caller.h"
+#include "exposition.h"
 #include "json.h"
 #include "release.h"
 #include "request.h"
@@ -20,7 +21,7 @@ static char *dump(json_t *object /* consumed */, size_t *len)
 	return err ? NULL : line;
 }
 
-char *report_binding(const struct binding *b, int64_t now, int refused, const char *reason, size_t *len)
+char *report_binding(const struct binding *b, int64_t now, int refused, enum reason reason, size_t *len)
 {
 	int rights = b ? binding_check(b, now) : -ENOKEY;
 	json_t *o = json_pack("{s:b}", "bound", rights == 0);
@@ -33,19 +34,19 @@ char *report_binding(const struct binding *b, int64_t now, int refused, const ch
 			json_object_set_new(o, "path", json_string(b->handle));
 		if (rights) {
 			refused = rights;
-			reason = rights == -EKEYEXPIRED ? "expired" : "revoked";
+			reason = reason_or(REASON_none, -rights);
 		}
 	}
 	if (refused) {
 		json_object_set_new(o, "error", json_string(errno_name(-refused)));
-		json_object_set_new(o, "reason", json_string(reason));
+		json_object_set_new(o, "reason", json_string(reason_word(reason)));
 	}
 	return dump(o, len);
 }
 
 char *report_self(struct request *r, size_t *len)
 {
-	return report_binding(r->binding, r->now, 0, NULL, len);
+	return report_binding(r->binding, r->now, 0, REASON_none, len);
 }
 
 char *report_version(struct request *r, size_t *len)
@@ -128,13 +129,47 @@ char *report_sessions(struct request *r, size_t *len)
 	return dump(json_pack("{s:s, s:o}", "store", store_path(r->fs->store), "sessions", list), len);
 }
 
+/* What is known of this mount alone; all else is the process's. */
+static void print_mount(FILE *f, const struct fs *fs)
+{
+	uint64_t hits, misses;
+	keyring_counts(fs->keys, &hits, &misses);
+
+	exposition_family(f, "sessionfs_build_info", "gauge", "1, with the version of the daemon.");
+	fputs("sessionfs_build_info{", f);
+	exposition_label(f, "version", SESSIONFS_VERSION);
+	fputs("} 1\n", f);
+	exposition_family(f, "sessionfs_store_info", "gauge", "1, with the path and the identity of the store.");
+	fputs("sessionfs_store_info{", f);
+	exposition_label(f, "path", store_path(fs->store));
+	fputc(',', f);
+	exposition_label(f, "uuid", store_uuid(fs->store));
+	fputs("} 1\n", f);
+	exposition_family(f, "sessionfs_start_time_seconds", "gauge", "When the daemon started, since the epoch.");
+	fprintf(f, "sessionfs_start_time_seconds %" PRId64 "\n", fs->started);
+	exposition_family(f, "sessionfs_passthrough", "gauge", "Whether reads go straight to the store.");
+	fprintf(f, "sessionfs_passthrough %d\n", fs->passthrough);
+	exposition_family(f, "sessionfs_token_cache_hits_total", "counter",
+			  "Binds whose token had been verified before.");
+	fprintf(f, "sessionfs_token_cache_hits_total %" PRIu64 "\n", hits);
+	exposition_family(f, "sessionfs_token_cache_misses_total", "counter",
+			  "Binds whose token had to be verified, and may have been refused.");
+	fprintf(f, "sessionfs_token_cache_misses_total %" PRIu64 "\n", misses);
+}
+
 char *report_metrics(struct request *r, size_t *len)
 {
-	_cleanup_free_ char *counters = stats_format(len), *text = NULL;
-	FILE *f = counters ? open_memstream(&text, len) : NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
 	if (!f)
 		return NULL;
-	fputs(counters, f);
+	print_mount(f, r->fs);
+	stats_print(f);
 	release_metrics(r->fs->release, f);
-	return fclose(f) == 0 ? steal_ptr(&text) : NULL;
+	int failed = ferror(f);
+	if (fclose(f) != 0 || failed)
+		return NULL;
+	*len = n;
+	return steal_ptr(&text);
 }

@@ -9,11 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reason.h"
+
 struct binding;
 struct request;
 
 /* b NULL: not bound; refused and reason say why the last bind was refused (negative errno, 0 for none). */
-char *report_binding(const struct binding *b, int64_t now, int refused, const char *reason, size_t *len);
+char *report_binding(const struct binding *b, int64_t now, int refused, enum reason reason, size_t *len);
 
 char *report_self(struct request *r, size_t *len);
 char *report_version(struct request *r, size_t *len);

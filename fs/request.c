@@ -179,9 +179,7 @@ static bool is_refusal(int err)
 
 static void audit_refusal(struct request *r, int err)
 {
-	const char *target = NULL, *reason = NULL;
-	if (r->tid <= 0)
-		reason = "no-caller";
+	const char *target = NULL;
 	struct session *other = NULL;
 	const struct node *n = r->node2 && !(r->binding && r->node2->session == r->binding->session->id) ? r->node2
 													 : r->node;
@@ -189,6 +187,7 @@ static void audit_refusal(struct request *r, int err)
 		other = session_get(r->fs->sessions, n->session);
 		target = other ? other->sid : NULL;
 	}
+	enum reason reason = r->tid <= 0 ? REASON_no_caller : !n && err == -EACCES ? REASON_root : REASON_none;
 	request_refused(r, err, reason, target);
 	session_put(r->fs->sessions, other);
 }
@@ -279,12 +278,12 @@ struct fs *request_unchecked(fuse_req_t req, enum stats_op op)
 	return fuse_req_userdata(req);
 }
 
-int request_refused(struct request *r, int err, const char *reason, const char *target)
+int request_refused(struct request *r, int err, enum reason reason, const char *target)
 {
 	struct audit_event ev = {
 		.event = "refused",
 		.op = stats_op_name(r->op),
-		.reason = reason,
+		.reason = reason_word(reason_or(reason, -err)),
 		.error = -err,
 		.tid = r->tid,
 		.uid = r->uid,
@@ -294,7 +293,7 @@ int request_refused(struct request *r, int err, const char *reason, const char *
 	};
 	char comm[17] = "";
 	pid_t parent;
-	stats_refused(-err);
+	stats_refused(-err, reason);
 	if (r->tid > 0)
 		caller_ids(r->tid, &ev.pid, &parent);
 	if (!audit_is_repeat(&ev) && r->tid > 0) {

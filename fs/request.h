@@ -80,8 +80,11 @@ void request_end(struct request *r);
  */
 struct fs *request_unchecked(fuse_req_t req, enum stats_op op);
 
-/* Counts and audits a refusal that an operation itself has to make. err is a negative errno, returned. */
-int request_refused(struct request *r, int err, const char *reason, const char *target);
+/*
+ * Counts and audits a refusal that an operation itself has to make. err is a negative errno, returned; with REASON_none it
+ * says all.
+ */
+int request_refused(struct request *r, int err, enum reason reason, const char *target);
 
 /* Whether the caller may administer: root, or the daemon's own user. */
 bool request_admin(const struct request *r);

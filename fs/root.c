@@ -97,7 +97,7 @@ void root_lookup(struct request *r, const char *name)
 	struct stat st;
 	int fd, err = judge(r, s, route);
 	if (err) {
-		request_refused(r, err, NULL, target(name));
+		request_refused(r, err, REASON_none, target(name));
 		if (let_through(r, s, route, &e) == 0)
 			err = 0;
 	} else {
@@ -119,7 +119,7 @@ int root_refusal(struct request *r, const char *name)
 		err = -EPERM;
 	else if (!r->rights && strcmp(name, r->binding->session->sid) == 0)
 		return -EBUSY; /* his own: nothing to report */
-	return request_refused(r, err, NULL, target(name));
+	return request_refused(r, err, REASON_none, target(name));
 }
 
 static bool own(const struct request *r, const char *name)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counters and gauges, and their Prometheus text.
+ * Counters, gauges and histograms of the process, and their Prometheus text.
  *
- * Counters are relaxed atomics in cache-line-apart shards chosen by thread; reading sums them. Nothing here blocks or
- * allocates but stats_format(). The tables below are the one place where a metric gets its name and help text.
+ * Counters are relaxed atomics in cache-line-apart shards chosen by thread; reading sums them, so that what is read is
+ * right for each counter, but not one moment for all. Nothing here blocks or allocates. The tables below are the one
+ * place where a metric gets its name and help text; what is known of the mount alone, report.c adds.
  */
 #ifndef SESSIONFS_STATS_H
 #define SESSIONFS_STATS_H
 
-#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#include "reason.h"
 
 /* One counter for each FUSE operation: sessionfs_requests_total{op="lookup"}. */
 /* clang-format off */
@@ -37,12 +40,23 @@ enum stats_op {
 	X(binds_refused, "sessionfs_binds_refused_total", "counter", "Binds refused.") \
 	X(releases_refused, "sessionfs_release_refusals_total", "counter", \
 	  "Binds refused because another release is required.") \
-	X(token_hits, "sessionfs_token_cache_hits_total", "counter", "Binds whose token had been verified before.") \
 	X(written, "sessionfs_written_bytes_total", "counter", "Bytes written through the daemon.") \
 	X(read_bytes, "sessionfs_read_bytes_total", "counter", \
 	  "Bytes read through the daemon; passthrough reads are not seen.") \
 	X(notifies, "sessionfs_invalidations_total", "counter", "Kernel cache entries invalidated.") \
-	X(bindings, "sessionfs_bindings", "gauge", "Live bindings.") \
+	X(audit_dropped, "sessionfs_audit_dropped_total", "counter", \
+	  "Audit events lost: nobody took them, and the queue was full.") \
+	X(store_errors, "sessionfs_store_errors_total", "counter", \
+	  "Failures of the store's filesystem in reading or writing what sessions are.") \
+	X(reaped, "sessionfs_reaped_bindings_total", "counter", \
+	  "Bindings that the reaper ended, because their thread or process was gone.") \
+	X(trash_removed, "sessionfs_trash_removed_total", "counter", \
+	  "Files and directories of removed sessions that were deleted.") \
+	X(reaper_last, "sessionfs_reaper_last_run_timestamp_seconds", "gauge", \
+	  "When the reaper last finished a round; it does one a second.") \
+	X(bindings_thread, "sessionfs_bindings{scope=\"thread\"}", "gauge", "Live bindings.") \
+	X(bindings_process, "sessionfs_bindings{scope=\"process\"}", "gauge", "Live bindings.") \
+	X(bindings_handle, "sessionfs_bindings{scope=\"handle\"}", "gauge", "Live bindings.") \
 	X(sessions, "sessionfs_sessions", "gauge", "Sessions that are bound or referenced.") \
 	X(nodes, "sessionfs_nodes", "gauge", "Nodes that the kernel holds.") \
 	X(open_files, "sessionfs_open_files", "gauge", "Open files and directories.") \
@@ -55,21 +69,31 @@ enum stats_value {
 #undef X
 	STATS_VALUE_COUNT
 };
+
+/* How long a request took, at most: X(nanoseconds, as the label says it). The last bucket, +Inf, comes by itself. */
+#define STATS_BUCKETS(X) \
+	X(20000, "0.00002") X(50000, "0.00005") X(100000, "0.0001") X(250000, "0.00025") X(1000000, "0.001") \
+	X(5000000, "0.005") X(25000000, "0.025") X(100000000, "0.1") X(1000000000, "1") X(10000000000, "10")
 /* clang-format on */
+
+/*
+ * The thread has read a request; it is done with it. Between the two, the request says what it is with stats_op(). One that
+ * says nothing, since nobody here handles it, is not timed; of those that came together, as FORGETs do, one is.
+ */
+void stats_begin(void);
+void stats_end(void);
 
 void stats_op(enum stats_op op);                   /* one more request */
 void stats_add(enum stats_value value, int64_t n); /* n may be negative for gauges */
-void stats_refused(int error);                     /* sessionfs_refusals_total{errno="EACCES"}; positive errno */
+void stats_set(enum stats_value value, int64_t n); /* of gauges that one thread alone sets */
+void stats_refused(int error, enum reason reason); /* positive errno; for REASON_none see reason_or() */
 
 /* "lookup", … */
 const char *stats_op_name(enum stats_op op);
 
 int64_t stats_get(enum stats_value value);
 
-/*
- * The whole Prometheus text exposition (version 0.0.4), owned by the caller. HELP and TYPE once for each metric. NULL
- * without memory.
- */
-char *stats_format(size_t *len);
+/* Whole families, in Prometheus' text format. */
+void stats_print(FILE *f);
 
 #endif

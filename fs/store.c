@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "durable.h"
+#include "stats.h"
 #include "tree.h"
 #include "util.h"
 
@@ -624,5 +625,19 @@ int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *by
 	r = -EAGAIN;
 	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
 		r = tree_usage(data, files, bytes);
+	return r;
+}
+
+int store_told(int r)
+{
+	switch (-r) {
+	case ENOENT:       /* no such session */
+	case EKEYREJECTED: /* another's */
+	case EKEYREVOKED:  /* over */
+	case EINVAL: /* no name */ break;
+	default:
+		if (r < 0)
+			stats_add(STATS_store_errors, 1);
+	}
 	return r;
 }

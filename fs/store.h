@@ -96,4 +96,10 @@ int store_each(struct store *s, store_visit_fn *visit, void *ctx);
  */
 int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes);
 
+/*
+ * Counts what one of these functions returned in sessionfs_store_errors_total, where it is trouble with the filesystem and
+ * no answer to the question. Returns it, to be gone on with.
+ */
+int store_told(int r);
+
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "durable.h"
+#include "stats.h"
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
@@ -175,15 +176,24 @@ static void make_ours(int dirfd, const char *name)
 		(void)!chmod(path, 0700);
 }
 
+/* unlinkat(2), counted. */
+static int take_away(int dirfd, const char *name, int flags)
+{
+	int r = unlinkat(dirfd, name, flags);
+	if (r == 0)
+		stats_add(STATS_trash_removed, 1);
+	return r;
+}
+
 /* Deletes one entry of dir, or moves it up into top if it is a directory that is not empty. */
 static int delete_or_lift(int dir, const char *name, int top)
 {
-	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+	if (take_away(dir, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	int r = -errno;
 	if (r != -EISDIR && r != -EPERM) /* EPERM: what POSIX says for a directory */
 		return r;
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (take_away(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == ENOTDIR)
 		return r;
@@ -220,7 +230,7 @@ static int delete_dir(int top, const char *name, unsigned *budget)
 		else
 			--*budget;
 	}
-	if (*budget > 0 && unlinkat(top, name, AT_REMOVEDIR) == 0)
+	if (*budget > 0 && take_away(top, name, AT_REMOVEDIR) == 0)
 		--*budget;
 	else if (r == 0)
 		r = *budget > 0 ? -errno : -ENOTEMPTY;
@@ -243,7 +253,7 @@ int tree_empty(int top, unsigned budget)
 			if (budget == 0)
 				return 1;
 			int error = 0;
-			if (unlinkat(top, e->d_name, 0) == 0)
+			if (take_away(top, e->d_name, 0) == 0)
 				budget--;
 			else if (errno == EISDIR || errno == EPERM)
 				error = delete_dir(top, e->d_name, &budget);

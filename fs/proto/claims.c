@@ -9,6 +9,7 @@
 #include "../util.h"
 #include "paserk.h"
 #include "rfc3339.h"
+#include "utf8.h"
 
 _Static_assert(KID_LEN == PASERK_ID_TEXT_LEN, "a kid is a k4.pid");
 
@@ -55,35 +56,19 @@ static json_t *load_object(const char *s, size_t len, size_t flags)
 	return j;
 }
 
-/* The length of the UTF-8 sequence at s that encodes no control character, or 0. RFC 3629: shortest form, no surrogates. */
-static size_t utf8_printable(const unsigned char *s, size_t len)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80 ? 1 : s[0] >> 5 == 0x6 ? 2 : s[0] >> 4 == 0xe ? 3 : s[0] >> 3 == 0x1e ? 4 : 0;
-
-	if (n == 0 || n > len)
-		return 0;
-	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] >> 6 != 0x2)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ? 0 : n;
-}
-
 int sub_valid(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;
+	uint32_t c;
 	size_t n;
 
 	if (len < 1 || len > SUB_MAX)
 		return false;
-	for (; len > 0; p += n, len -= n)
-		if (!(n = utf8_printable(p, len)))
+	for (; len > 0; p += n, len -= n) {
+		n = utf8_next(p, len, &c);
+		if (n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f))
 			return false;
+	}
 	return true;
 }
 

@@ -37,6 +37,7 @@ enum token_fault {
 	TOKEN_LIFETIME,      /* exp <= iat, or exp - iat over the maximum */
 	TOKEN_EXPIRED,       /* genuine in every other respect */
 };
+#define TOKEN_FAULTS (TOKEN_EXPIRED + 1)
 
 struct token_rules {
 	const char *audience; /* required */

@@ -410,7 +410,7 @@ static void test_life(void)
 	enum { ROUNDS = 1000 };
 	static uint64_t seen[ROUNDS];
 	int again = 0, base = open_fds();
-	int64_t gauge = stats_get(STATS_bindings), unbinds = stats_get(STATS_unbinds);
+	int64_t gauge = stats_get(STATS_bindings_thread), unbinds = stats_get(STATS_unbinds);
 
 	for (int i = 0; i < ROUNDS; i++) {
 		seen[i] = bound(SCOPE_HANDLE, getpid(), "L");
@@ -431,7 +431,7 @@ static void test_life(void)
 	ok(b->scope == want.scope && b->session == want.session && b->tid == want.tid && b->pin == want.pin &&
 		   b->exp == NEVER && b->kid[0] == 'k' && strcmp(b->release, "v7") == 0 && !b->ended,
 	   "a binding is what was wanted");
-	is_int(stats_get(STATS_bindings) - gauge, 1, "the gauge counts it");
+	is_int(stats_get(STATS_bindings_thread) - gauge, 1, "the gauge counts it");
 	ok(binding_end(table, id), "ending it ends it");
 	ok(!binding_end(table, id) && !binding_end(table, 0), "once");
 	ok(b->ended && b->session == want.session && is_live("L") && fcntl(want.pin, F_GETFD) >= 0,
@@ -440,7 +440,7 @@ static void test_life(void)
 	binding_put(table, b);
 	ok(!is_live("L") && fcntl(want.pin, F_GETFD) < 0, "the last one gives both back");
 	binding_put(table, NULL);
-	is_int(stats_get(STATS_bindings), gauge, "the gauge goes back");
+	is_int(stats_get(STATS_bindings_thread), gauge, "the gauge goes back");
 	is_int(stats_get(STATS_unbinds) - unbinds, ROUNDS + 1, "and every end is counted");
 	is_int(open_fds(), base, "no descriptor is left");
 

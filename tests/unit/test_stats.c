@@ -5,8 +5,23 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
+#include "exposition.h"
 #include "tests/unit/tap.h"
+
+/* What is printed, to be freed. */
+static char *format(void)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	stats_print(f);
+	fclose(f);
+	return text;
+}
 
 static bool has_line(const char *text, const char *line)
 {
@@ -33,53 +48,6 @@ static long long value(const char *text, const char *series)
 	return found == 1 ? ret : -1;
 }
 
-/*
- * The grammar of the text format, as far as it matters: a family begins with its HELP and TYPE, all its samples follow,
- * and it never comes again. Returns the number of samples, -1 for a fault.
- */
-static int check_exposition(char *text)
-{
-	char seen[64][64], family[64] = "";
-	size_t families = 0;
-	bool typed = false;
-	int samples = 0;
-
-	for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char name[64], type[16];
-		int end = 0;
-
-		if (!strncmp(line, "# HELP ", 7)) {
-			if (sscanf(line, "# HELP %63[a-z_] %n", name, &end) != 1 || !line[end])
-				return -1;
-			for (size_t i = 0; i < families; i++)
-				if (!strcmp(seen[i], name))
-					return -1;
-			strcpy(seen[families++], name);
-			strcpy(family, name);
-			typed = false;
-		} else if (line[0] == '#') {
-			if (typed || sscanf(line, "# TYPE %63[a-z_] %15s%n", name, type, &end) != 2 || line[end] ||
-			    strcmp(name, family) || (strcmp(type, "counter") && strcmp(type, "gauge")))
-				return -1;
-			typed = true;
-			/* what promtool would say */
-			if (!strcmp(type, "counter") !=
-			    (strlen(name) > 6 && !strcmp(name + strlen(name) - 6, "_total")))
-				return -1;
-		} else {
-			char *at, *number = strrchr(line, ' ');
-			if (!typed || !number || sscanf(line, "%63[a-z_]", name) != 1 || strcmp(name, family))
-				return -1;
-			(void)strtoll(number + 1, &at, 10);
-			char after = line[strlen(name)];
-			if (*at || at == number + 1 || (after == '{' ? number[-1] != '}' : after != ' '))
-				return -1;
-			samples++;
-		}
-	}
-	return samples;
-}
-
 enum { THREADS = 20, ROUNDS = 10000 };
 
 static void *work(void *unused)
@@ -93,17 +61,73 @@ static void *work(void *unused)
 	return unused;
 }
 
+/* A request that takes so long, at least. */
+static void request(enum stats_op op, long ms)
+{
+	struct timespec t = {.tv_nsec = ms * 1000000};
+
+	stats_begin();
+	stats_op(op);
+	if (ms)
+		nanosleep(&t, NULL);
+	stats_end();
+}
+
+static void test_seconds(void)
+{
+	request(STATS_OP_fsync, 0);
+	request(STATS_OP_fsync, 30);
+	stats_begin();
+	stats_end();               /* one that is nobody's */
+	stats_op(STATS_OP_forget); /* one that is not timed */
+	stats_end();
+	char *text = format();
+
+	is_int(value(text, "sessionfs_request_seconds_count{op=\"fsync\"}"), 2, "two requests are timed");
+	is_int(value(text, "sessionfs_request_seconds_bucket{op=\"fsync\",le=\"+Inf\"}"), 2, "the last bucket has all");
+	is_int(value(text, "sessionfs_request_seconds_bucket{op=\"fsync\",le=\"0.025\"}"), 1,
+	       "the one of 25 ms has one alone");
+	is_int(value(text, "sessionfs_request_seconds_bucket{op=\"fsync\",le=\"10\"}"), 2, "that of 10 s has both");
+	const char *sum = strstr(text, "sessionfs_request_seconds_sum{op=\"fsync\"} 0.");
+	ok(sum && strtod(strchr(sum, ' '), NULL) >= 0.03, "the sum is in seconds");
+	long long last = 0;
+	int falls = 0, buckets = 0;
+	for (const char *p = text; (p = strstr(p, "_bucket{op=\"fsync\"")); p++) {
+		long long n = strtoll(strchr(p, ' '), NULL, 10);
+		falls += n < last;
+		last = n;
+		buckets++;
+	}
+	ok(falls == 0 && buckets > 5, "each bucket has what is in those before it");
+	ok(!strstr(text, "seconds_count{op=\"forget\"}"), "what was not begun is not timed");
+	free(text);
+}
+
+static void test_labels(void)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	exposition_family(f, "x{a=\"b\"}", "gauge", "X.");
+	exposition_label(f, "a", "/srv/\"up\"\\x\nü\xff\xe2\x82");
+	fclose(f);
+	is_str(text, "# HELP x X.\n# TYPE x gauge\na=\"/srv/\\\"up\\\"\\\\x\\nü\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"",
+	       "labels are escaped, and are UTF-8");
+	free(text);
+}
+
 int main(void)
 {
-	size_t len;
-	char *text = stats_format(&len);
+	char *text = format();
 
-	is_int((long long)strlen(text), (long long)len, "the length is the text's");
 	is_int(value(text, "sessionfs_requests_total{op=\"lookup\"}"), 0, "an operation that never came is there as 0");
 	ok(!strstr(text, "errno="), "an errno that never came is not there");
 	ok(has_line(text, "# TYPE sessionfs_refusals_total counter"), "its family is");
-	is_int(check_exposition(text), STATS_OP_COUNT + STATS_VALUE_COUNT,
-	       "every family has one HELP and one TYPE, then all of its samples");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"another-session\"}"), 0,
+	       "a reason that never came is there as 0");
+	ok(!strstr(text, "sessionfs_request_seconds_"), "an operation that never came has no histogram");
+	ok(has_line(text, "# TYPE sessionfs_request_seconds histogram"), "but the family is there");
 	free(text);
 
 	/* More threads than shards; each also takes down what it put up. */
@@ -121,13 +145,16 @@ int main(void)
 	stats_add(STATS_bind_thread, 1);
 	stats_add(STATS_bind_handle, 2);
 	stats_op(STATS_OP_copy_file_range);
-	stats_refused(EACCES);
-	stats_refused(EACCES);
-	stats_refused(EKEYREVOKED);
-	stats_refused(0);
-	stats_refused(-1);
-	stats_refused(1 << 30);
-	text = stats_format(&len);
+	stats_refused(EACCES, REASON_none);
+	stats_refused(EACCES, REASON_control_file);
+	stats_refused(EKEYREVOKED, REASON_none);
+	stats_refused(EKEYEXPIRED, REASON_none);
+	stats_refused(EKEYEXPIRED, reason_of_fault(TOKEN_EXPIRED));
+	stats_refused(EKEYREJECTED, reason_of_fault(TOKEN_LIFETIME));
+	stats_refused(0, REASON_none);
+	stats_refused(-1, REASON_none);
+	stats_refused(1 << 30, REASON_none);
+	text = format();
 	is_int(value(text, "sessionfs_requests_total{op=\"lookup\"}"), (long long)THREADS * ROUNDS,
 	       "requests are counted by operation");
 	is_int(value(text, "sessionfs_requests_total{op=\"copy_file_range\"}"), 1, "under FUSE's names");
@@ -138,8 +165,22 @@ int main(void)
 	is_int(value(text, "sessionfs_refusals_total{errno=\"EACCES\"}"), 2, "refusals are counted by errno");
 	is_int(value(text, "sessionfs_refusals_total{errno=\"EKEYREVOKED\"}"), 1, "each by its own");
 	is_int(value(text, "sessionfs_refusals_total{errno=\"other\"}"), 3, "what is no errno is counted as other");
-	is_int(check_exposition(text), STATS_OP_COUNT + STATS_VALUE_COUNT + 3, "and the text is still well-formed");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"another-session\"}"), 1,
+	       "and by reason: what the errno stands for where none is given");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"control-file\"}"), 1, "else that one");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"expired\"}"), 2,
+	       "an expired token is counted with what is expired");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"bad-lifetime\"}"), 1,
+	       "any other fault of a token by itself");
+	is_int(value(text, "sessionfs_refusal_reasons_total{reason=\"other\"}"), 3, "and what is none as other");
+	ok(!strstr(text, "reason=\"ok\""), "nothing is refused because it is right");
 	free(text);
+
+	stats_set(STATS_reaper_last, 1000);
+	stats_set(STATS_reaper_last, 1);
+	is_int(stats_get(STATS_reaper_last), 1, "a gauge that is set is what it was set to last");
+	test_seconds();
+	test_labels();
 
 	is_str(stats_op_name(STATS_OP_readdirplus), "readdirplus", "operations have FUSE's names");
 	return tap_done();
