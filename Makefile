@@ -22,7 +22,7 @@ PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
 FS := log config json keyring store meta durable tree audit sink reason stats exposition \
 	caller lineage creds privileges mountpoint backing passthrough \
-	slots session binding node file heartbeat roster requirement release \
+	slots session binding node file opened heartbeat roster requirement release \
 	request ops io dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)
 
@@ -34,7 +34,7 @@ TOOLS := session-token session-exec session-ls session-release
 TOOL_SRCS := tools/mount.c tools/options.c
 
 # For the programs that show sessions: which they are stands with the rules.
-LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c tools/source.c tools/nodes.c
+LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c tools/source.c tools/nodes.c tools/watch.c
 
 LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1

@@ -12,7 +12,7 @@ void dir_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_opendir, ino, NULL))
 		return;
-	struct file want = {.fd = -1, .node = r.node, .dir = true};
+	struct file want = {.fd = -1, .node = r.node, .binding = request_right(&r, r.node), .dir = true};
 	int err = 0;
 	if (r.node) {
 		want.fd = backing_reopen(r.fd, O_RDONLY | O_DIRECTORY);

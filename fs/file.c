@@ -119,3 +119,18 @@ void file_close(struct file_table *t, uint64_t id)
 	pthread_mutex_unlock(&t->lock);
 	file_put(t, f);
 }
+
+bool file_next(struct file_table *t, uint32_t *at, uint64_t *session, uint64_t *binding)
+{
+	const struct file *f = NULL, *files = (const struct file *)t->slots.base;
+	pthread_mutex_lock(&t->lock);
+	while (!f && ++*at < t->slots.used)
+		if (files[*at].open && files[*at].node)
+			f = &files[*at];
+	if (f) {
+		*session = f->node->session;
+		*binding = f->binding;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return f != NULL;
+}

@@ -20,6 +20,7 @@ struct control_file; /* control.c */
 struct file {
 	uint64_t id;
 	struct node *node; /* referenced and pinned; NULL for a control file or the root */
+	uint64_t binding;  /* by which it was opened: the caller's, or the handle; 0 without a node */
 	int fd;            /* owned; -1 where there is none */
 	bool passthrough;  /* counted in the node (passthrough.h) */
 	bool dir;
@@ -46,5 +47,11 @@ void file_put(struct file_table *t, struct file *f); /* NULL is fine */
 
 /* The kernel is done with it (RELEASE). It goes when the last reference does. */
 void file_close(struct file_table *t, uint64_t id);
+
+/*
+ * The next open file of a session after slot *at (0 to begin): whose, and by which binding it was opened, which may be over.
+ * False at the end.
+ */
+bool file_next(struct file_table *t, uint32_t *at, uint64_t *session, uint64_t *binding);
 
 #endif

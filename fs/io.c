@@ -38,7 +38,7 @@ static int backing_flags(int flags)
  */
 static int enter(struct request *r, struct node *n, int fd /* consumed */, struct fuse_file_info *fi)
 {
-	struct file want = {.node = n, .fd = fd};
+	struct file want = {.node = n, .binding = request_right(r, n), .fd = fd};
 	bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
 	int err = file_enter(r->fs->files, &want, &fi->fh);
 	if (err) {

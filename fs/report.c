@@ -7,6 +7,7 @@
 #include "caller.h"
 #include "exposition.h"
 #include "json.h"
+#include "opened.h"
 #include "release.h"
 #include "request.h"
 #include "version.h"
@@ -61,7 +62,7 @@ char *report_version(struct request *r, size_t *len)
 		    len);
 }
 
-static json_t *holder(const struct binding *b)
+static json_t *holder(const struct binding *b, const struct opened *opened)
 {
 	char comm[17] = "";
 	caller_comm(b->tid, comm);
@@ -70,6 +71,7 @@ static json_t *holder(const struct binding *b)
 			      "pid", (int)b->pid, "uid", (json_int_t)b->uid, "since", json_time_or_null(b->since),
 			      "exp", json_time_or_null(b->exp));
 	json_object_set_new(o, "comm", json_string(comm));
+	json_object_set_new(o, "open_files", json_integer((json_int_t)opened_by(opened, b->id)));
 	if (b->release[0])
 		json_object_set_new(o, "release", json_string(b->release));
 	return o;
@@ -84,7 +86,7 @@ static const char *id_text(const struct session *s, char text[static ID_LEN])
 }
 
 /* The holders of all sessions: arrays by the session's number. */
-static json_t *all_holders(struct fs *fs)
+static json_t *all_holders(struct fs *fs, const struct opened *opened)
 {
 	char id[ID_LEN];
 	json_t *all = json_object();
@@ -95,13 +97,13 @@ static json_t *all_holders(struct fs *fs)
 			of_session = json_array();
 			json_object_set_new(all, id, of_session);
 		}
-		json_array_append_new(of_session, holder(b));
+		json_array_append_new(of_session, holder(b, opened));
 		binding_put(fs->bindings, b);
 	}
 	return all;
 }
 
-static json_t *session_report(struct fs *fs, struct session *s, json_t *all)
+static json_t *session_report(struct fs *fs, struct session *s, json_t *all, const struct opened *opened)
 {
 	char release[RELEASE_MAX + 1], id[ID_LEN];
 	session_release(fs->sessions, s, release);
@@ -114,18 +116,23 @@ static json_t *session_report(struct fs *fs, struct session *s, json_t *all)
 			      "used", json_time_or_null(s->used), "expires", json_time_or_null(s->expires), "holders",
 			      holders);
 	json_object_set_new(o, "release", release[0] ? json_string(release) : json_null());
+	json_object_set_new(o, "open_files", json_integer((json_int_t)opened_in(opened, s->id)));
 	return o;
 }
 
 char *report_sessions(struct request *r, size_t *len)
 {
-	json_t *list = json_array(), *holders = all_holders(r->fs);
+	struct opened *opened = opened_count(r->fs->files);
+	if (!opened)
+		return NULL;
+	json_t *list = json_array(), *holders = all_holders(r->fs, opened);
 	struct session *s;
 	for (uint32_t at = 0; (s = session_next(r->fs->sessions, &at));) {
-		json_array_append_new(list, session_report(r->fs, s, holders));
+		json_array_append_new(list, session_report(r->fs, s, holders, opened));
 		session_put(r->fs->sessions, s);
 	}
 	json_decref(holders);
+	opened_free(opened);
 	return dump(json_pack("{s:s, s:o}", "store", store_path(r->fs->store), "sessions", list), len);
 }
 

@@ -304,6 +304,11 @@ int request_refused(struct request *r, int err, enum reason reason, const char *
 	return err;
 }
 
+uint64_t request_right(const struct request *r, const struct node *n)
+{
+	return !n ? 0 : r->binding ? r->binding->id : n->route;
+}
+
 bool request_admin(const struct request *r)
 {
 	return r->uid == 0 || r->uid == r->fs->uid;

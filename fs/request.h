@@ -86,6 +86,9 @@ struct fs *request_unchecked(fuse_req_t req, enum stats_op op);
  */
 int request_refused(struct request *r, int err, enum reason reason, const char *target);
 
+/* The binding by which the caller has a node of his: his own, or the handle on the way; 0 for none (n is NULL). */
+uint64_t request_right(const struct request *r, const struct node *n);
+
 /* Whether the caller may administer: root, or the daemon's own user. */
 bool request_admin(const struct request *r);
 

@@ -37,10 +37,9 @@ static enum state state_of(const struct row *row, int64_t now)
 	return row->meta.expires && row->meta.expires <= now ? STATE_EXPIRED : STATE_IDLE;
 }
 
-/* A time that the daemon knows: 0 where it is absent. */
-static int64_t live_time(const json_t *live, const char *key)
+int64_t listing_time(const json_t *said, const char *key)
 {
-	const json_t *v = json_object_get(live, key);
+	const json_t *v = json_object_get(said, key);
 	int64_t t;
 	uint32_t nsec;
 
@@ -66,8 +65,8 @@ static int add_row(struct listing *l, struct row *row)
 	row->live = json_object_get(l->by_sid, row->meta.sid);
 	row->holders = json_array_size(json_object_get(row->live, "holders"));
 	/* The daemon writes its times to the store now and then. */
-	row->meta.last_used = later(row->meta.last_used, live_time(row->live, "used"));
-	row->meta.expires = later(row->meta.expires, live_time(row->live, "expires"));
+	row->meta.last_used = later(row->meta.last_used, listing_time(row->live, "used"));
+	row->meta.expires = later(row->meta.expires, listing_time(row->live, "expires"));
 	copy_text(row->meta.release, sizeof(row->meta.release), json_object_get(row->live, "release"));
 	row->state = state_of(row, l->now);
 	if ((l->live_only && !row->holders) || (l->user && strcmp(l->user, row->meta.sub) != 0))
@@ -100,18 +99,26 @@ static int visit(void *ctx, const char *name, const struct meta *meta, int error
 	return r;
 }
 
-/* Sessions that the daemon has and the store has not, or that can't be read there. */
+/*
+ * Sessions that the daemon has and visit() has not met: the store has them not, or can't tell, or was not gone through,
+ * since all that is wanted is live.
+ */
 static int add_live_rows(struct listing *l)
 {
 	for (void *it = json_object_iter(l->by_sid); it; it = json_object_iter_next(l->by_sid, it)) {
 		const char *sid = json_object_iter_key(it);
 		const json_t *live = json_object_iter_value(it);
 		struct row row = {.error = 0};
-		copy_text(row.meta.sid, sizeof(row.meta.sid), json_object_get(live, "sid"));
-		copy_text(row.meta.sub, sizeof(row.meta.sub), json_object_get(live, "sub"));
-		if (!sid_valid(sid, strlen(sid)))
+		bool held = json_array_size(json_object_get(live, "holders"));
+		if (!sid_valid(sid, strlen(sid)) || (l->live_only && !held))
 			continue;
 		sid_hash(sid, row.name);
+		progress_say(&l->progress, "%zu sessions read", l->n);
+		if (!l->live_only || !l->source.store || store_meta_read(l->source.store, row.name, &row.meta)) {
+			row.meta = (struct meta){0};
+			copy_text(row.meta.sid, sizeof(row.meta.sid), json_object_get(live, "sid"));
+			copy_text(row.meta.sub, sizeof(row.meta.sub), json_object_get(live, "sub"));
+		}
 		int r = add_row(l, &row);
 		if (r)
 			return r;
@@ -121,7 +128,7 @@ static int add_live_rows(struct listing *l)
 
 static void count_rows(struct listing *l)
 {
-	for (size_t i = 0; i < l->n && l->source.store; i++) {
+	for (size_t i = 0; i < l->n && l->source.store && !l->uncounted; i++) {
 		struct row *row = &l->rows[i];
 		int r = store_usage(l->source.store, row->name, &row->files, &row->bytes);
 		row->counted = r == 0;
@@ -198,7 +205,7 @@ int listing_collect(struct listing *l, const char *path)
 	if (status != EXIT_DONE)
 		return status;
 
-	int r = l->source.store ? store_each(l->source.store, visit, l) : 0;
+	int r = l->source.store && !l->live_only ? store_each(l->source.store, visit, l) : 0;
 	if (r == 0)
 		r = add_live_rows(l);
 	if (r == 0)

@@ -50,6 +50,7 @@ struct listing {
 	/* which sessions: set before listing_collect() */
 	const char *user; /* whose alone, NULL for everybody's */
 	bool live_only;   /* those that somebody holds; needs a mount */
+	bool uncounted;   /* leaves out how many files and bytes they have, which takes a walk through them */
 	/* the source */
 	struct source source;
 	json_t *by_sid; /* owned; the answer's sessions */
@@ -62,7 +63,7 @@ struct listing {
 };
 
 /*
- * Fills in a listing that was zeroed but for the choice above. path is a store, or a mount, or leads into one. Complains
+ * Fills in a listing that was zeroed but for the choice above (and progress.off). path is a store, or a mount, or leads into one. Complains
  * of what is wrong. EXIT_DONE where there is a listing, of whose parts l->status tells; else an exit status.
  */
 int listing_collect(struct listing *l, const char *path);
@@ -74,5 +75,8 @@ void listing_sort(struct listing *l, enum column by);
 /* "live", …; and why a session is broken. */
 const char *state_name(enum state state);
 const char *row_error(const struct row *row);
+
+/* A time in what the daemon says: Unix seconds, 0 where it is absent. */
+int64_t listing_time(const json_t *said, const char *key);
 
 #endif

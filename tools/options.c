@@ -9,15 +9,23 @@
 #include "util.h"
 #include "version.h"
 
+static FILE *messages; /* NULL: stderr */
+
+void complain_into(FILE *f)
+{
+	messages = f;
+}
+
 int complain(int status, const char *fmt, ...)
 {
+	FILE *f = messages ? messages : stderr;
 	va_list ap;
 
-	fprintf(stderr, "%s: ", program_invocation_short_name);
+	fprintf(f, "%s: ", program_invocation_short_name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vfprintf(f, fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	fputc('\n', f);
 	return status;
 }
 

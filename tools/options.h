@@ -10,11 +10,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 /* Prints the message with the program's name before it. Returns status, to be returned on. */
 __attribute__((format(printf, 2, 3))) int complain(int status, const char *fmt, ...);
+
+/* Where messages go: to stderr for NULL, as at the start. For who has the terminal in use. */
+void complain_into(FILE *f);
 
 /*
  * Does what --help or --version ask for, where one of them is the only argument: true, and *status is main's. Options

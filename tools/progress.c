@@ -15,7 +15,7 @@ static double seconds_since(const struct timespec *t)
 
 void progress_begin(struct progress *p)
 {
-	*p = (struct progress){0};
+	*p = (struct progress){.off = p->off};
 	clock_gettime(CLOCK_MONOTONIC, &p->began);
 }
 
@@ -23,7 +23,7 @@ void progress_say(struct progress *p, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!isatty(STDERR_FILENO) || seconds_since(&p->began) < 1 || seconds_since(&p->shown) < 0.2)
+	if (p->off || !isatty(STDERR_FILENO) || seconds_since(&p->began) < 1 || seconds_since(&p->shown) < 0.2)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &p->shown);
 	fputc('\r', stderr);

@@ -6,9 +6,11 @@
 #ifndef SESSIONFS_PROGRESS_H
 #define SESSIONFS_PROGRESS_H
 
+#include <stdbool.h>
 #include <time.h>
 
 struct progress {
+	bool off;                     /* says nothing: the caller's to set */
 	struct timespec began, shown; /* monotonic; shown is 0 until something was */
 };
 

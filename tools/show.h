@@ -10,10 +10,16 @@
 /* The column that --sort names; COLUMNS where there is none. */
 enum column show_key(const char *name);
 
-/* To a terminal of this width; 0: to something else. */
+/* The sessions, a line each. To a terminal of this width; 0: to something else. */
 void show_table(FILE *f, const struct listing *l, int width);
 
-/* One object and a newline. EXIT_DONE, or another status when it has complained. */
-int show_json(FILE *f, const struct listing *l);
+/* Who holds them, a line each; the oldest first of each session's. 0 or -ENOMEM. */
+int show_holders(FILE *f, const struct listing *l, int width);
+
+/*
+ * One object and a newline; lines: with a line for each session, else in one. EXIT_DONE, or another status when it has
+ * complained.
+ */
+int show_json(FILE *f, const struct listing *l, bool lines);
 
 #endif

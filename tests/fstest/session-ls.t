@@ -101,15 +101,26 @@ for name in carol dora bob2; do fst -b "thread:$T/$name.token" stat "$MNT" >/dev
 head -c 200000 /dev/urandom >"$(data bob-1)/f"
 echo "revoke dora-1" >"$MNT/.sessionfs/admin"
 
-# Holds a handle and a process binding to Ada's session and a thread's to Bob's, until it is told to end.
+# Holds a handle and a process binding to Ada's session and a thread's to Bob's, until it is told to end. The handle's two
+# files are opened by a thread that nobody has bound, before there is a process binding; then the process opens a file and a
+# directory, and what it had opened by a binding that is over; and Bob's thread, which is its first, a file that it closes.
 cat >"$T/hold" <<'END'
-import os, sys
+import json, os, sys
 mount, tokens = sys.argv[1:]
-held = []
-for name, token, release in ("handle", "ada", " release=2026.01"), ("process", "ada", ""), ("thread", "bob", ""):
-    fd = os.open(f"{mount}/.sessionfs/{name}", os.O_RDWR | os.O_CLOEXEC)
+def bind(name, token, release="", fd=None):
+    fd = fd or os.open(f"{mount}/.sessionfs/{name}", os.O_RDWR | os.O_CLOEXEC)
     os.write(fd, f"bind {open(f'{tokens}/{token}.token').read().strip()}{release}\n".encode())
-    held.append(fd)
+    return fd
+handle = bind("handle", "ada", " release=2026.01")
+root = json.loads(os.read(handle, 4096))["path"]
+held = [os.open(f"{mount}/{root}/f", os.O_RDONLY), os.open(f"{mount}/{root}/h", os.O_RDWR)]
+process = bind("process", "ada")
+held.append(os.open(f"{mount}/ada-1/f", os.O_RDONLY))
+bind("process", "ada", fd=process)
+held += [os.open(f"{mount}/ada-1/f", os.O_RDONLY), os.open(f"{mount}/ada-1/d", os.O_RDONLY | os.O_DIRECTORY)]
+thread = bind("thread", "bob")
+os.close(os.open(f"{mount}/bob-1/f", os.O_RDONLY))
+held.append(os.open(f"{mount}/bob-1/f", os.O_RDONLY))
 print("held", flush=True)
 sys.stdin.read()
 END
@@ -117,10 +128,10 @@ coproc HOLD { exec python3 "$T/hold" "$MNT" "$T"; }
 read -r -t 20 said <&"${HOLD[0]}"
 is "two sessions are held" "$said" held
 
-lists "--live lists what somebody holds" "ada-1 bob-1" --live --sort id "$MNT"
+lists "--live lists who holds what" "ada-1 ada-1 bob-1" --live --sort id "$MNT"
 lists "a mount lists what its store does" "ada-1 bob-1 bob-2 carol-1 dora-1" --sort id "$MNT"
 lists "a store is listed while it is mounted" "ada-1 bob-1 bob-2 carol-1 dora-1" --sort id "$STORE"
-lists "a path below the mount leads to it" "ada-1 bob-1" --live --sort id "$MNT/.sessionfs"
+lists "a path below the mount leads to it" "ada-1 ada-1 bob-1" --live --sort id "$MNT/.sessionfs"
 lists "--user lists one user's" "bob-1 bob-2" --sort id --user bob "$MNT"
 lists "whose name is exact" "" --user bo "$MNT"
 lists "whatever it is made of" "carol-1" --user 'ca rol\ü' "$STORE"
@@ -144,21 +155,92 @@ is "a line elsewhere than at a terminal is never cut" "$(COLUMNS=20 "$LS" --sort
 # -- JSON --------------------------------------------------------------------------------------------------------------------------
 
 shows "JSON: one object with the sessions" 'set(j) == {"sessions"} and sorted(s) == ["ada-1", "bob-1", "bob-2", "carol-1", "dora-1"]' "$MNT"
-shows "each has the documented keys" 'all(set(x) == {"id", "user", "state", "holders", "files", "bytes", "created", "used", "expires", "release", "name", "error"} for x in s.values())' "$MNT"
+shows "each has the documented keys" 'all(set(x) == {"id", "user", "state", "holders", "open_files", "files", "bytes", "created", "used", "expires", "release", "name", "error"} for x in s.values())' "$MNT"
 shows "times are RFC 3339" 'all(time(x[k]) for x in s.values() for k in ("created", "used", "expires"))' "$MNT"
 shows "names are as they are" 's["carol-1"]["user"] == "ca rol\\ü" and s["carol-1"]["release"] is None and s["ada-1"]["release"] == "2026.01"' "$MNT"
 shows "states are words" '[s[i]["state"] for i in sorted(s)] == ["live", "live", "idle", "idle", "revoked"]' "$MNT"
 shows "files and bytes are numbers" 's["ada-1"]["files"] == 3 and type(s["bob-1"]["bytes"]) is int and s["bob-1"]["bytes"] >= 200000 and s["bob-2"]["files"] == 0' "$MNT"
 shows "a name is the session's in the store" "s['ada-1']['name'] == '$(basename "$(dirname "$(data ada-1)")")' and s['ada-1']['error'] is None" "$MNT"
 shows "holders are objects" 'sorted(h["scope"] for h in s["ada-1"]["holders"]) == ["handle", "process"] and s["bob-2"]["holders"] == []' "$MNT"
-shows "with the documented keys" "all({'scope', 'tid', 'pid', 'uid', 'comm', 'since', 'exp'} <= set(h) <= {'scope', 'tid', 'pid', 'uid', 'comm', 'since', 'exp', 'release'} and h['pid'] == $HOLD_PID and h['uid'] == 0 and time(h['since']) and time(h['exp']) for x in ('ada-1', 'bob-1') for h in s[x]['holders'])" "$MNT"
-shows "a store has no word of holders" 'all(x["holders"] is None for x in s.values())' "$STORE"
+shows "with the documented keys" "all({'scope', 'tid', 'pid', 'uid', 'comm', 'since', 'exp', 'open_files'} <= set(h) <= {'scope', 'tid', 'pid', 'uid', 'comm', 'since', 'exp', 'open_files', 'release'} and h['pid'] == $HOLD_PID and h['uid'] == 0 and time(h['since']) and time(h['exp']) for x in ('ada-1', 'bob-1') for h in s[x]['holders'])" "$MNT"
+shows "a store has no word of holders" 'all(x["holders"] is None and x["open_files"] is None for x in s.values())' "$STORE"
 shows "options choose and sort there too" '[x["id"] for x in j["sessions"]] == ["bob-1", "bob-2"]' --user bob --sort expires "$STORE"
 unlike "neither a handle's name nor a token is in it" "$("$LS" --json "$MNT")" '*"~*'
 for o in "" --json; do
 	"$LS" $o "$MNT" >/dev/full 2>"$T/err"
 	is "a listing ${o:-as a table} that a full disk swallows is a failure" "$?|$(<"$T/err")" "1|session-ls: standard output: No space left on device"
 done
+
+# -- who holds them ------------------------------------------------------------------------------------------------------------------
+
+shows "open files are of the binding that opened them" '[(h["scope"], h["open_files"]) for x in ("ada-1", "bob-1") for h in sorted(s[x]["holders"], key=lambda h: h["scope"])] == [("handle", 2), ("process", 2), ("thread", 1)]' "$MNT"
+shows "a session's own count has those of bindings that are over too" '[s[i]["open_files"] for i in sorted(s)] == [5, 1, 0, 0, 0]' "$MNT"
+shows "--live has the same JSON" '[(x["id"], len(x["holders"]), x["files"]) for x in j["sessions"]] == [("ada-1", 2, 3), ("bob-1", 1, 1)]' --live --sort id "$MNT"
+run "$LS" --live --sort id "$MNT"
+is "holders: the titles are there" "$(head -1 "$T/out" | xargs)" "ID USER SCOPE PID TID COMM SINCE OPEN RELEASE"
+is "each line has nine words" "$(awk 'NF != 9' "$T/out")" ""
+is "who, how, and what" "$(awk '$1 == "ada-1" { print $2, $3, $4, $5, $6, $8, $9 }' "$T/out" | sort)" \
+	"ada@example.org handle $HOLD_PID $HOLD_PID python3 2 2026.01"$'\n'"ada@example.org process $HOLD_PID $HOLD_PID python3 2 -"
+is "since when" "$(awk 'NR > 1 { print $7 }' "$T/out" | grep -cE '^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z$')" 3
+lists "--live of one user" "bob-1" --live --user bob "$MNT"
+lists "in the order of their sessions" "bob-1 ada-1 ada-1" --live --sort bytes "$MNT"
+shown=$(terminal 80 "$LS" --live --sort id "$MNT")
+is "at a terminal of 80 columns nothing is cut" "$(awk '/[+]/ || length > 80' <<<"$shown")" ""
+like "and times are short" "$(grep '^bob-1' <<<"$shown" | awk '{ print $7 }')" '[0-9]*[sm]'
+is "at a narrower one names are" "$(terminal 64 "$LS" --live --sort id "$MNT" | awk 'length > 64 { wide++ } /^ada-1 .*[+] / { cut++ } END { print wide + 0, cut }')" "0 2"
+
+# -- watching -----------------------------------------------------------------------------------------------------------------------
+
+says "--watch is for who is there" 2 "session-ls: --watch needs --live" "$LS" --watch "$MNT"
+says "and needs somebody to look" 2 "session-ls: --watch needs a terminal, or --json" "$LS" --live --watch "$MNT"
+for n in "" 0 0.05 3601 -1 nan inf 1e3 0x10 " 1" 1s .; do
+	says "'$n' is no time to watch at" 2 "session-ls: --watch=$n: must be a number of seconds from 0.1 to 3600" "$LS" --live --json --watch="$n" "$MNT"
+done
+says "watching what is no mount ends at once" 2 "session-ls: $STORE: --live needs a mount*" "$LS" --live --json --watch "$STORE"
+
+cat >"$T/some" <<'END'
+import json, subprocess, sys, time
+ls = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+began = time.monotonic()
+lines = [ls.stdout.readline() for _ in range(3)]
+took = time.monotonic() - began
+ls.kill()
+print([sorted(x["id"] for x in json.loads(line)["sessions"]) for line in lines], took >= 0.6)
+END
+is "in JSON: a document a line, each so many seconds" "$(timeout -k 5 20 python3 "$T/some" "$LS" --live --json --watch=0.3 "$MNT")" \
+	"[['ada-1', 'bob-1'], ['ada-1', 'bob-1'], ['ada-1', 'bob-1']] True"
+
+# watches CLAIM WANT SIZE STEPS [WORDS…]: see screen.py.
+watches() {
+	local claim=$1 want=$2 size=$3 steps=$4
+	shift 4
+	is "$claim" "$(TERM=xterm timeout -k 5 60 python3 "$HERE/screen.py" "$size" "$@" "$LS" --live --sort id --watch=0.2 "$MNT" 2>&1 <<<"$steps")" "$want"
+}
+watches "at a terminal: a screen, until q" "0 as it was" 24x80 $'expect 2 sessions, 3 holders\nexpect ada-1 .*\\n.*ada-1 .*\\n.*bob-1 \nkey q\nend'
+watches "or Ctrl-C" "0 as it was" 24x80 $'expect bob-1\nkey ^C\nend'
+watches "Ctrl-Z does not leave it half-way" "0 as it was" 24x80 $'expect bob-1\nkey ^Z\nkey q\nend'
+for signal in TERM:15 HUP:1 QUIT:3; do
+	watches "SIG${signal%:*} ends it, and the terminal is as it was" "-${signal#*:} as it was" 24x80 $'expect bob-1\nsignal '"${signal%:*}"$'\nend'
+done
+watches "it follows the window's size" $'64\n0 as it was' 24x80 $'expect ada@example.org\nsize 24x64\nexpect ada@exa[a-z.]*[+]\nwidest\nkey q\nend'
+watches "a low window shows what fits" $'4\n0 as it was' 4x80 $'expect ada-1\nlines\nkey q\nend'
+watches "and more when it grows" $'0 as it was' 4x80 $'expect ada-1\nsize 24x80\nexpect bob-1\nkey q\nend'
+token eve eve eve-1
+cat >"$T/eve" <<END
+#!/bin/sh
+exec setsid "$BUILD/session-exec" --token-file "$T/eve.token" "$MNT" -- sh -c 'echo \$\$ >"$T/eve.pid"; exec sleep 60' >/dev/null 2>&1 &
+END
+chmod 755 "$T/eve"
+watches "who comes is seen, and who goes" "0 as it was" 24x80 \
+	$'expect bob-1\nrun '"$T/eve"$'\nexpect eve-1 +eve +process .* sleep \nrun kill $(cat '"$T/eve.pid"$')\nexpect 2 sessions, 3 holders\nkey q\nend'
+kill -STOP "$DAEMON"
+is "a daemon that hangs does not keep it: there is nothing to show, and Ctrl-C ends it" \
+	"$(TERM=xterm timeout -k 5 60 python3 "$HERE/screen.py" 24x80 "$LS" --live --watch=0.2 "$MNT" 2>&1 <<<$'key ^C\nend')" "-2 as it was"
+kill -CONT "$DAEMON"
+watches "nor does one that hangs later" "0 as it was" 24x80 $'expect bob-1\nrun kill -STOP '"$DAEMON"$'\nrun sleep 0.5\nkey q\nend\nrun kill -CONT '"$DAEMON"
+kill -CONT "$DAEMON"
+is "a terminal that can't be drawn on is left alone" "$(TERM=dumb timeout -k 5 60 python3 "$HERE/screen.py" 24x80 "$LS" --live --watch "$MNT" 2>&1 <<<$'expect TERM is dumb\nend')" \
+	"1 as it was"
 
 # -- at a terminal -------------------------------------------------------------------------------------------------------------------
 
@@ -185,7 +267,14 @@ slow() {
 	kill -CONT "$DAEMON"
 	wait "$job"
 }
-asks() { grep -qs request_wait_answer /proc/[0-9]*/wchan; }
+# This program, and not another test's.
+asks() {
+	local p comm
+	for p in /proc/[0-9]*; do
+		read -r comm <"$p/comm" && [[ $comm = session-ls && $(readlink "$p/exe") = "$LS" && $(<"$p/wchan") = request_wait_answer ]] && return 0
+	done 2>/dev/null
+	return 1
+}
 slow terminal 80 "$LS" "$MNT"
 like "one that takes longer than a second shows it at a terminal" "$(<"$T/slow")" '*'$'\r''* sessions read'$'\e''*'
 like "and clears the line when it is done" "$(tr '\r\n' '%%' <"$T/slow")" '*sessions*%'$'\e''\[KID *'
@@ -222,7 +311,7 @@ for data, (created, used, expires) in zip(sys.argv[1:], times):
     with open(path, "w") as f:
         f.write(json.dumps(meta) + "\n")
 END
-rm -rf "$(dirname "$(data "$long")")" "$(dirname "$(data dora-1)")"
+rm -rf "$(dirname "$(data "$long")")" "$(dirname "$(data dora-1)")" "$(dirname "$(data eve-1)")"
 lists "created: the newest first" "bob-2 bob-1 carol-1 ada-1" --sort created "$STORE"
 lists "used: the last first, and never last" "ada-1 carol-1 bob-1 bob-2" --sort used "$STORE"
 lists "which is the default" "ada-1 carol-1 bob-1 bob-2" "$STORE"

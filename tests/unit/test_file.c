@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "control.h"
+#include "opened.h"
 #include "stats.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
@@ -34,7 +35,7 @@ void control_file_free(struct control_file *cf)
 	controls_gone += cf != NULL;
 }
 
-static struct node *look(const char *name)
+static struct node *look_in(const char *name, uint64_t session)
 {
 	struct backing_key key;
 	struct stat st;
@@ -42,7 +43,12 @@ static struct node *look(const char *name)
 	int fd;
 	if (backing_look(&backing, dir, name, &fd, &st) || backing_key(&backing, fd, &st, &key))
 		abort();
-	return node_intern(nodes, 1, 0, &key, &st, 0, fd, false, &fresh);
+	return node_intern(nodes, session, 0, &key, &st, 0, fd, false, &fresh);
+}
+
+static struct node *look(const char *name)
+{
+	return look_in(name, 1);
 }
 
 /* An open file of a node. */
@@ -279,6 +285,47 @@ static void test_free(void)
 	ok(open_fds() == base && nodes_gone == 1 && controls_gone == 1, "the table closes what is open when it goes");
 }
 
+/* What two sessions and three bindings have open, one of which had more. */
+static void test_opened(void)
+{
+	enum { MANY = 1000 }; /* more than there is room for at first */
+	static uint64_t ids[MANY + 4];
+	struct node *one = look_in("f", 7), *two = look_in("f", 8);
+	struct file want = {.fd = -1, .node = one, .binding = 3};
+	struct opened *o = opened_count(files);
+
+	ok(opened_in(o, 7) == 0 && opened_by(o, 3) == 0, "nobody has a file open");
+	opened_free(o);
+	for (int i = 0; i < MANY; i++)
+		ids[i] = enter(&want);
+	want.binding = 5;
+	ids[MANY] = enter(&want);
+	want = (struct file){.fd = -1, .node = two, .binding = 4, .dir = true};
+	ids[MANY + 1] = enter(&want);
+	ids[MANY + 2] = enter(&want);
+	ids[MANY + 3] = enter(&(struct file){.fd = -1, .control = &(struct control_file){0}});
+	file_close(files, ids[0]);
+	struct file *busy = file_get(files, ids[1]);
+	file_close(files, ids[1]);
+	o = opened_count(files);
+	ok(opened_in(o, 7) == MANY - 1 && opened_in(o, 8) == 2, "files are counted by session, directories too");
+	ok(opened_by(o, 3) == MANY - 2 && opened_by(o, 5) == 1 && opened_by(o, 4) == 2, "and by binding");
+	ok(opened_in(o, 6) == 0 && opened_in(o, 9) == 0 && opened_by(o, 0) == 0 && opened_by(o, 6) == 0,
+	   "others have none, and a control file is nobody's");
+	opened_free(o);
+	file_put(files, busy);
+	for (int i = 2; i < MANY + 4; i++)
+		file_close(files, ids[i]);
+	o = opened_count(files);
+	ok(opened_in(o, 7) == 0 && opened_by(o, 4) == 0, "what was closed is not counted");
+	opened_free(o);
+	opened_free(NULL);
+	node_forget(nodes, one->id, 1);
+	node_forget(nodes, two->id, 1);
+	node_put(nodes, one);
+	node_put(nodes, two);
+}
+
 int main(void)
 {
 	alarm(240);
@@ -297,6 +344,7 @@ int main(void)
 	test_node();
 	test_threads();
 	test_failures();
+	test_opened();
 	file_table_free(files);
 	test_free();
 	node_table_free(nodes);
