@@ -9,7 +9,9 @@
 #include <time.h>
 
 #include "durable.h"
+#include "ended.h"
 #include "stats.h"
+#include "trash.h"
 #include "tree.h"
 #include "util.h"
 
@@ -167,9 +169,15 @@ static int open_checked(const char *given, bool create, char *err, size_t errlen
 	if (create) {
 		r = make_dir(fd, "sessions", SHARDS);
 		if (r == 0)
-			r = make_dir(fd, "trash", 0);
+			r = make_dir(fd, TRASH_DIR, 0);
 		if (r == 0)
 			r = make_dir(fd, "nodes", 0);
+		if (r == 0)
+			r = make_dir(fd, LEAVING_DIR, 0);
+		if (r == 0)
+			r = make_dir(fd, ENDED_DIR, 0);
+		if (r == -EROFS) /* a store of an earlier release, which had not all of them: nobody can leave it */
+			r = 0;
 		if (r < 0)
 			return refuse(r, path, err, errlen, "making a store: %s", strerror(-r));
 	}
@@ -264,7 +272,7 @@ static int open_session(const struct store *s, const char *name, int *ret)
 
 static int open_trash(const struct store *s)
 {
-	return open_dir(s->fd, "trash");
+	return open_dir(s->fd, TRASH_DIR);
 }
 
 /*
@@ -336,6 +344,11 @@ static int meta_replace(int dir, const struct meta *m)
 	return r < 0 ? r : durable_replace(dir, "meta.json", text, len);
 }
 
+static bool is_no_space(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
+}
+
 static int mark_revoked(int dir)
 {
 	int r = durable_create(dir, "revoked", "", 0);
@@ -362,34 +375,86 @@ static int sweep(const struct store *s, int dir)
 	return r;
 }
 
-int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx)
+/* store_meta_update() for a session that was opened and read. */
+static int meta_update(const struct store *s, const char *name, int dir, struct meta *m,
+		       bool (*change)(struct meta *m, void *ctx), void *ctx)
 {
-	_cleanup_close_ int dir = -1;
-	struct meta m;
-	int r = read_session(s, name, &dir, &m);
+	int r = 0;
 	for (int i = 0; r == 0 && i < TRIES; i++) {
-		bool was = m.revoked;
-		if (!change(&m, ctx))
+		bool was = m->revoked;
+		if (!change(m, ctx))
 			return 0;
-		m.revoked = m.revoked || was;
-		m.version++;
-		if (m.revoked)
+		m->revoked = m->revoked || was;
+		m->version++;
+		if (m->revoked)
 			r = mark_revoked(dir); /* first: who reads between the two must see it */
+		if (r == 0 && m->revoked && !was)
+			(void)ended_tell(s->fd, name); /* a hint: the others look by themselves too */
 		if (r == 0)
-			r = meta_replace(dir, &m);
+			r = meta_replace(dir, m);
+		if (m->revoked && is_no_space(r) && is_revoked(dir) > 0)
+			r = 0; /* the mark says all that matters */
 		if (r < 0)
 			return r;
 
 		/* Has a tombstone come in between? Then ours replaced it. */
-		r = m.revoked ? 0 : is_revoked(dir);
+		r = m->revoked ? 0 : is_revoked(dir);
 		if (r == 0) {
 			(void)sweep(s, dir); /* the update is stored, whatever becomes of older ones */
 			return 0;
 		}
 		if (r > 0)
-			r = meta_read(dir, name, &m);
+			r = meta_read(dir, name, m);
 	}
 	return r;
+}
+
+int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx)
+{
+	_cleanup_close_ int dir = -1;
+	struct meta m;
+	int r = read_session(s, name, &dir, &m);
+	return r < 0 ? r : meta_update(s, name, dir, &m, change, ctx);
+}
+
+static bool is_same_dir(int dir, int other)
+{
+	struct stat a, b;
+	return fstat(dir, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Whether what dir is of is not in the place of that name any more. */
+static bool is_elsewhere(const struct store *s, const char *name, int dir)
+{
+	_cleanup_close_ int there = -1;
+	int r = open_session(s, name, &there);
+	return r == -ENOENT || (r == 0 && !is_same_dir(dir, there));
+}
+
+static bool note_used(struct meta *m, void *ctx)
+{
+	int64_t now = *(const int64_t *)ctx;
+	bool later = now > m->last_used && !m->revoked;
+	if (later)
+		m->last_used = now;
+	return later;
+}
+
+int store_use(struct store *s, const char *name, int64_t now)
+{
+	_cleanup_close_ int dir = -1, there = -1;
+	struct meta m;
+	int r = read_session(s, name, &dir, &m);
+	if (r == 0)
+		r = meta_update(s, name, dir, &m, note_used, &now);
+	/* Written through a descriptor, which reaches a session that is in the trash by now as well. Is it still there? */
+	if (r == 0)
+		r = open_session(s, name, &there);
+	if (r == 0 && !is_same_dir(dir, there))
+		r = -ENOENT;
+	if (r == 0)
+		r = is_revoked(there);
+	return r > 0 ? -EKEYREVOKED : r;
 }
 
 /*
@@ -486,6 +551,17 @@ static int create_session(const struct store *s, const char *name, const struct 
 	return fill_session(shard, temp, name, m, uid, gid);
 }
 
+/* read_session() for who wants to enter: one that was removed while it was read is not revoked, it is not there. */
+static int find_session(const struct store *s, const char *name, int *dir, struct meta *ret)
+{
+	int r = read_session(s, name, dir, ret);
+	if (r == 0 && ret->revoked && is_elsewhere(s, name, *dir)) {
+		*dir = close_fd(*dir);
+		r = -ENOENT;
+	}
+	return r;
+}
+
 int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gid_t gid, int64_t now, struct meta *ret,
 		int *dirfd)
 {
@@ -499,11 +575,19 @@ int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gi
 	memcpy(m.sub, sub, strlen(sub));
 	_cleanup_close_ int dir = -1;
 	struct meta found;
-	int r = read_session(s, name, &dir, &found);
+	int r = find_session(s, name, &dir, &found);
 	for (int i = 0; r == -ENOENT && i < TRIES; i++) {
-		r = create_session(s, name, &m, uid, gid);
-		if (r == 0)
-			r = read_session(s, name, &dir, &found);
+		/*
+		 * It may be on its way out, and not over yet: then it is back now. Looked for between two looks at the
+		 * place, since it may also have gone back by itself.
+		 */
+		r = trash_return(s->fd, name);
+		if (r >= 0)
+			r = find_session(s, name, &dir, &found);
+		if (r == -ENOENT)
+			r = create_session(s, name, &m, uid, gid);
+		if (r == 0 && dir < 0)
+			r = find_session(s, name, &dir, &found);
 	}
 	if (r < 0)
 		return r;
@@ -537,28 +621,62 @@ static bool make_tombstone(struct meta *m, void *ctx)
 	return change;
 }
 
+/* Whether what was taken is what the tombstone was made for. */
+static bool is_the_one(int dir, void *ctx)
+{
+	return is_same_dir(dir, *(const int *)ctx);
+}
+
 int store_remove(struct store *s, const char *name)
 {
-	_cleanup_close_ int dir = -1, shard = -1, trash = -1;
+	_cleanup_close_ int dir = -1, gone = -1;
 	int r = open_session(s, name, &dir);
 	if (r < 0)
 		return r;
 	r = store_meta_update(s, name, make_tombstone, NULL);
 	if (r == -EUCLEAN) /* the mark is tombstone enough for a damaged one */
 		r = mark_revoked(dir);
+	if (is_no_space(r)) /* a full disk needs this most: the others learn of it by its absence */
+		r = 0;
 	if (r < 0)
 		return r;
+	r = -EAGAIN;
+	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
+		r = trash_take(s->fd, name, is_the_one, &dir, &gone);
+	if (r == 0)
+		(void)ended_tell(s->fd, name);
+	return r == -EAGAIN ? -ENOENT : r; /* removed by another, and another one is there */
+}
 
-	shard = open_shard(s, name);
-	trash = open_trash(s);
-	if (shard < 0 || trash < 0)
-		return shard < 0 ? shard : trash;
-	char temp[TEMP_NAME_MAX];
-	temp_name(temp);
-	if (renameat(shard, name, trash, temp) < 0)
-		return -errno;
-	if (fsync(trash) < 0 || fsync(shard) < 0)
-		return -errno;
+struct condition {
+	const char *name;
+	bool (*sure)(const struct meta *m, void *ctx);
+	void *ctx;
+};
+
+static bool is_sure(int dir, void *ctx)
+{
+	const struct condition *c = ctx;
+	struct meta m;
+	return meta_read(dir, c->name, &m) == 0 && c->sure(&m, c->ctx);
+}
+
+int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct meta *m, void *ctx), void *ctx)
+{
+	struct condition c = {name, sure, ctx};
+	_cleanup_close_ int dir = -1, gone = -1;
+	struct meta m;
+	int r = read_session(s, name, &dir, &m);
+	if (r < 0)
+		return r;
+	if (!sure(&m, ctx))
+		return -EAGAIN;
+	r = trash_take(s->fd, name, is_sure, &c, &gone);
+	if (r < 0)
+		return r;
+	/* For those who hold its directory open, here or where a network filesystem shows it for a while. */
+	(void)mark_revoked(gone);
+	(void)ended_tell(s->fd, name);
 	return 0;
 }
 
@@ -573,6 +691,10 @@ int store_empty_trash(struct store *s, unsigned budget)
 	int r = sweep(s, shard);
 	if (r == 0)
 		r = sweep(s, s->fd); /* of a store that was being made */
+	if (r == 0)
+		r = ended_sweep(s->fd, budget);
+	if (r == -ENOENT) /* of an earlier release, and read-only */
+		r = 0;
 	int left = tree_empty(trash, budget);
 	return r < 0 ? r : left;
 }
@@ -634,6 +756,7 @@ int store_told(int r)
 	case ENOENT:       /* no such session */
 	case EKEYREJECTED: /* another's */
 	case EKEYREVOKED:  /* over */
+	case EAGAIN:       /* not now */
 	case EINVAL: /* no name */ break;
 	default:
 		if (r < 0)

@@ -9,15 +9,18 @@
  *                 meta.json     who owns it
  *                 revoked       empty; made with a tombstone, and never removed
  *                 data/         what the mount shows as <sid>/
+ *         leaving/              sessions between their place and the trash, for a moment (trash.h)
  *         trash/                removed sessions, until they are deleted
  *         nodes/                a heartbeat of each daemon (heartbeat.h)
  *         release.json          which release of the application may serve (requirement.h)
+ *         ended/                which sessions ended lately (ended.h)
  *
  * It works on any POSIX filesystem, shared ones included, because it uses nothing but O_EXCL, link, rename and fsync:
  *   create   make under a unique name, fill, fsync, rename into place; EEXIST or ENOTEMPTY: somebody was first
  *   update   temporary, fsync, checked close, rename, fsync of the directory; a file is never edited in place
  *   read     open afresh; ESTALE or ENOENT: open again
  *   remove   meta.json becomes a tombstone, then rename to trash/, then delete
+ *   expire   rename out of its place, look again, then rename to trash/ or back
  *
  * Of two daemons that replace a meta.json at once the last one wins, and may so undo a revocation that it has not
  * seen. Therefore `revoked` is a file of its own too: who has it is revoked, whatever meta.json says.
@@ -72,13 +75,38 @@ int store_meta_read(struct store *s, const char *name, struct meta *ret);
  */
 int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx);
 
-/* Tombstone, then rename to trash/; a damaged session too. 0, -ENOENT or -errno. */
+/*
+ * Writes that a session is used now, before somebody is told that it is his: what store_remove_if() then finds. 0: it
+ * is written, and it was in its place after that. -ENOENT: it is removed, perhaps while this wrote; its sid can be
+ * claimed anew. -EKEYREVOKED, or -errno as store_meta_update(), and nothing is promised.
+ *
+ * Nobody who heard 0 here loses the session to a removal whose `sure` asks for an older last_used. The remover renames
+ * the session out of its place (1) and then reads last_used through its new path (2). We write last_used (A) and then
+ * open the session by its place (B), and compare directories. If B finds it, 1 was not before B, so A came before 2,
+ * and the remover reads what we wrote and puts the session back; for some milliseconds it is then not in its place.
+ * If 1 was before B, B finds nothing or another session, and the caller hears -ENOENT. Both rest on one thing: what was
+ * renamed or opened after another's rename is seen as it then is. Opening afresh gives that on the filesystems that a
+ * store may be on.
+ */
+int store_use(struct store *s, const char *name, int64_t now);
+
+/*
+ * Tombstone, then out of its place and into trash/; a damaged session too, and on a full disk. Exactly one of several
+ * who remove a session at once gets 0, the others -ENOENT. Never takes one that was made meanwhile under the same name.
+ */
 int store_remove(struct store *s, const char *name);
 
 /*
+ * Removes a session of which sure() says so, of its meta.json read afresh, twice: in its place, and when nobody can get
+ * at it any more by its place. -EAGAIN where it does not (the second time: it is put back); -EUCLEAN for a damaged one.
+ */
+int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct meta *m, void *ctx), void *ctx);
+
+/*
  * Deletes at most budget directory entries from trash/. Returns 1 when there is more, 0 when it is empty, -errno of
- * what can't be deleted. Also clears temporaries of crashed creations older than an hour: those of one of the 256
- * directories of sessions/ at each call, in turn. (Those of a crashed update are cleared by the session's next one.)
+ * what can't be deleted. Also clears what is older than an hour of ended/, and of temporaries of crashed creations:
+ * those of one of the 256 directories of sessions/ at each call, in turn. (Those of a crashed update are cleared by the
+ * session's next one.)
  */
 int store_empty_trash(struct store *s, unsigned budget);
 
