@@ -27,6 +27,7 @@ struct meta {
 	int64_t created, expires, last_used; /* Unix seconds; 0 is "never" */
 	char release[RELEASE_MAX + 1];       /* "" when none was named */
 	bool revoked;                        /* or removed: a tombstone */
+	int64_t revoked_at;                  /* not in the text: the store knows it by the mark; 0 where it does not */
 };
 
 /* All of len bytes. 0; -EUCLEAN for what we did not write, or only half of it; -ENOMEM. */

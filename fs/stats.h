@@ -54,6 +54,17 @@ enum stats_op {
 	  "Files and directories of removed sessions that were deleted.") \
 	X(reaper_last, "sessionfs_reaper_last_run_timestamp_seconds", "gauge", \
 	  "When the reaper last finished a round; it does one a second.") \
+	X(removed_idle, "sessionfs_sessions_removed_total{reason=\"idle\"}", "counter", "Sessions removed.") \
+	X(removed_lifetime, "sessionfs_sessions_removed_total{reason=\"lifetime\"}", "counter", "Sessions removed.") \
+	X(removed_drop, "sessionfs_sessions_removed_total{reason=\"drop\"}", "counter", "Sessions removed.") \
+	X(returned, "sessionfs_removals_undone_total", "counter", \
+	  "Sessions that were used, or put back by somebody else, when they were about to be removed.") \
+	X(trash, "sessionfs_trash_entries", "gauge", "Removed sessions that are still to be deleted, and parts of them.") \
+	X(clock_jumps, "sessionfs_clock_jumps_total", "counter", "Jumps of the wall clock.") \
+	X(held, "sessionfs_retention_held", "gauge", "1 while nothing is removed for its age, after a jump of the clock.") \
+	X(looks, "sessionfs_revalidated_sessions_total", "counter", "Live sessions that were looked at in the store.") \
+	X(meta_failures, "sessionfs_meta_failures_total", "counter", "Writes of meta.json that failed; they are repeated.") \
+	X(key_changes, "sessionfs_key_changes_total", "counter", "Times that changed keys were taken on.") \
 	X(bindings_thread, "sessionfs_bindings{scope=\"thread\"}", "gauge", "Live bindings.") \
 	X(bindings_process, "sessionfs_bindings{scope=\"process\"}", "gauge", "Live bindings.") \
 	X(bindings_handle, "sessionfs_bindings{scope=\"handle\"}", "gauge", "Live bindings.") \

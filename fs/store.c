@@ -280,12 +280,19 @@ static int open_trash(const struct store *s)
  * ------------------------------------------------------------------------------------------------------
  */
 
-static int is_revoked(int dir)
+/* Since when, in Unix seconds of whoever keeps the filesystem's time; 0 if it is not revoked; -errno. */
+static int64_t revoked_since(int dir)
 {
 	struct stat st;
 	if (fstatat(dir, "revoked", &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
+		return st.st_mtime > 0 ? st.st_mtime : 1;
 	return errno == ENOENT ? 0 : -errno;
+}
+
+static int is_revoked(int dir)
+{
+	int64_t since = revoked_since(dir);
+	return since > 0 ? 1 : (int)since;
 }
 
 static int meta_read(int dir, const char *name, struct meta *ret)
@@ -303,10 +310,11 @@ static int meta_read(int dir, const char *name, struct meta *ret)
 	sid_hash(m.sid, hash);
 	if (strcmp(hash, name) != 0)
 		return -EUCLEAN;
-	r = is_revoked(dir);
-	if (r < 0)
-		return r;
-	m.revoked = m.revoked || r > 0;
+	int64_t since = revoked_since(dir);
+	if (since < 0)
+		return (int)since;
+	m.revoked = m.revoked || since > 0;
+	m.revoked_at = since;
 	*ret = m;
 	return 0;
 }
@@ -704,31 +712,59 @@ int store_empty_trash(struct store *s, unsigned budget)
  * --------------------------------------------------------------------------------------------------------
  */
 
-int store_each(struct store *s, store_visit_fn *visit, void *ctx)
+void store_walk_end(struct store_walk *w)
 {
-	for (unsigned i = 0; i < SHARDS; i++) {
+	if (w->dir)
+		closedir(w->dir);
+	*w = (struct store_walk){.first = w->first};
+}
+
+int store_walk_next(struct store *s, struct store_walk *w, char name[static SID_HASH_LEN + 1])
+{
+	if (!w->dir) {
 		char path[SHARD_PATH_MAX];
-		snprintf(path, sizeof(path), "sessions/%02x", i);
-		_cleanup_closedir_ DIR *d = NULL;
+		DIR *d;
+		if (w->done == SHARDS)
+			return STORE_WALK_OVER;
+		snprintf(path, sizeof(path), "sessions/%02x", (w->first + w->done) % SHARDS);
 		int r = tree_opendir(s->fd, path, &d);
 		if (r < 0)
 			return r;
-		const struct dirent *e;
-		while (errno = 0, (e = readdir(d))) {
-			struct meta m;
-			if (!name_valid(e->d_name))
-				continue;
-			r = store_meta_read(s, e->d_name, &m);
-			if (r == -ENOENT) /* removed meanwhile */
-				continue;
-			r = visit(ctx, e->d_name, r < 0 ? NULL : &m, r);
-			if (r != 0)
-				return r;
-		}
-		if (errno)
-			return -errno;
+		w->dir = d;
 	}
-	return 0;
+	const struct dirent *e;
+	while (errno = 0, (e = readdir(w->dir)))
+		if (name_valid(e->d_name)) {
+			memcpy(name, e->d_name, SID_HASH_LEN + 1);
+			return STORE_WALK_NAME;
+		}
+	if (errno)
+		return -errno;
+	closedir(steal_ptr(&w->dir));
+	w->done++;
+	return STORE_WALK_ON;
+}
+
+static void cleanup_walk(struct store_walk *w)
+{
+	store_walk_end(w);
+}
+
+int store_each(struct store *s, store_visit_fn *visit, void *ctx)
+{
+	_cleanup_(cleanup_walk) struct store_walk w = {.first = 0};
+	char name[SID_HASH_LEN + 1];
+	int at, r = 0;
+	while (r == 0 && (at = store_walk_next(s, &w, name)) != STORE_WALK_OVER) {
+		struct meta m;
+		if (at < 0)
+			return at;
+		if (at == STORE_WALK_ON)
+			continue;
+		r = store_meta_read(s, name, &m);
+		r = r == -ENOENT ? 0 : visit(ctx, name, r < 0 ? NULL : &m, r); /* ENOENT: removed meanwhile */
+	}
+	return r;
 }
 
 int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes)

@@ -119,6 +119,20 @@ typedef int store_visit_fn(void *ctx, const char *name, const struct meta *meta,
 int store_each(struct store *s, store_visit_fn *visit, void *ctx);
 
 /*
+ * The same a little at a time, for a walk that may take hours: zeroed before the first call, but for `first`, the
+ * directory of sessions/ to begin with. STORE_WALK_NAME: here is a session's name; STORE_WALK_ON: to the next directory;
+ * STORE_WALK_OVER: that was all; or -errno. Meets each session once that is there all the while.
+ */
+struct store_walk {
+	uint8_t first;
+	unsigned done; /* directories of sessions/ */
+	void *dir;     /* the one it is in; owned */
+};
+enum { STORE_WALK_OVER, STORE_WALK_ON, STORE_WALK_NAME };
+int store_walk_next(struct store *s, struct store_walk *w, char name[static SID_HASH_LEN + 1]);
+void store_walk_end(struct store_walk *w); /* any time; then it is as new */
+
+/*
  * Counts what data/ holds: regular files and other non-directories, and allocated bytes (st_blocks * 512); a file
  * with several links at each of them. Never follows links. 0; -EAGAIN where it does not hold still; -errno.
  */
