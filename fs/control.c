@@ -294,14 +294,28 @@ void control_flush(struct request *r)
 	request_reply_err(r, 0);
 }
 
+void control_poll_keys(struct fs *fs)
+{
+	char why[512];
+	int r = keyring_poll(fs->keys, why, sizeof(why));
+	if (r < 0)
+		log_error("%s; the old keys stay, all of them", why);
+	if (r <= 0)
+		return;
+	bind_recheck_keys(fs);
+	stats_add(STATS_key_changes, 1);
+	log_info("%s has changed: other keys are trusted", fs->config.keys);
+}
+
 int control_reload(struct fs *fs)
 {
 	char why[512];
 	int err = keyring_reload(fs->keys, why, sizeof(why));
-	if (err) {
+	if (err < 0) {
 		log_error("reload: %s; the old keys stay", why);
 		return err;
 	}
+	stats_add(STATS_key_changes, err);
 	bind_recheck_keys(fs);
 	err = audit_reopen();
 	if (err)

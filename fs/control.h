@@ -57,6 +57,9 @@ void control_flush(struct request *r);
 /* The last close: ends the binding that it carried. NULL is fine. */
 void control_file_free(struct control_file *cf);
 
+/* Takes on keys whose files have changed; once a second, by one thread. */
+void control_poll_keys(struct fs *fs);
+
 /* Keys and audit file anew; ends the bindings of keys that are gone. 0 or -errno, said in the log. */
 int control_reload(struct fs *fs);
 

@@ -15,6 +15,12 @@
 #define CACHE_SETS 2048 /* of two entries; 5 MB of address space, touched as it fills */
 #define HASH_LEN 32
 
+/*
+ * After a change that was seen: times of files may be as coarse as a timer's tick, so two changes within one look alike;
+ * and a key that is being copied is not one yet, which is not worth a line in the log.
+ */
+#define POLLS_AGAIN 1
+
 struct key {
 	char kid[KID_LEN + 1];
 	uint8_t public[PASERK_PUBLIC_LEN];
@@ -43,6 +49,10 @@ struct keyring {
 	char *audience; /* owned; rules.audience */
 	struct token_rules rules;
 	uint8_t hash_key[crypto_generichash_KEYBYTES];
+
+	/* of the thread that polls */
+	uint8_t seen[HASH_LEN]; /* what the files looked like at the last poll */
+	int again;              /* polls that load in any case */
 
 	pthread_mutex_t lock; /* guards all below */
 	struct keys keys;
@@ -172,6 +182,45 @@ static int load(const char *dir, struct keys *ret, char *err, size_t errlen)
 	return 0;
 }
 
+static void hash_stat(crypto_generichash_state *h, const struct stat *st)
+{
+	const uint64_t what[] = {
+		st->st_dev,
+		st->st_ino,
+		st->st_mode,
+		st->st_uid,
+		(uint64_t)st->st_size,
+		(uint64_t)st->st_mtim.tv_sec,
+		(uint64_t)st->st_mtim.tv_nsec,
+		(uint64_t)st->st_ctim.tv_sec,
+		(uint64_t)st->st_ctim.tv_nsec,
+	};
+	crypto_generichash_update(h, (const uint8_t *)what, sizeof(what));
+}
+
+/* What the directory's files look like, without opening them. Anything that can't be seen looks like nothing. */
+static void look(const char *dir, uint8_t ret[static HASH_LEN])
+{
+	_cleanup_(cleanup_closedir) DIR *d = opendir(dir);
+	uint8_t sum[HASH_LEN] = {0};
+	const struct dirent *e;
+	struct stat st;
+
+	memset(ret, 0, HASH_LEN);
+	while (d && (e = readdir(d))) {
+		bool itself = strcmp(e->d_name, ".") == 0;
+		if ((!itself && !is_key_name(e->d_name)) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		crypto_generichash_state h;
+		crypto_generichash_init(&h, NULL, 0, HASH_LEN);
+		crypto_generichash_update(&h, (const uint8_t *)e->d_name, strlen(e->d_name) + 1);
+		hash_stat(&h, &st);
+		crypto_generichash_final(&h, sum, HASH_LEN);
+		for (size_t i = 0; i < HASH_LEN; i++)
+			ret[i] ^= sum[i]; /* in whatever order they come */
+	}
+}
+
 static void cleanup_keyring(struct keyring **k)
 {
 	keyring_close(*k);
@@ -192,6 +241,8 @@ int keyring_open(const char *dir, const struct token_rules *rules, char *err, si
 	k->rules = *rules;
 	k->rules.audience = k->audience;
 	randombytes_buf(k->hash_key, sizeof(k->hash_key));
+	look(dir, k->seen);
+	k->again = POLLS_AGAIN + 1;
 	int r = load(dir, &k->keys, err, errlen);
 	if (r)
 		return r;
@@ -211,6 +262,15 @@ void keyring_close(struct keyring *k)
 	free(k);
 }
 
+/* Whether all of a's are among b's. */
+static bool has_all(const struct keys *a, const struct keys *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (!find(b, a->list[i].kid)) /* a kid names one key alone */
+			return false;
+	return true;
+}
+
 int keyring_reload(struct keyring *k, char *err, size_t errlen)
 {
 	struct keys keys;
@@ -219,11 +279,32 @@ int keyring_reload(struct keyring *k, char *err, size_t errlen)
 	if (r)
 		return r;
 	pthread_mutex_lock(&k->lock);
-	free(k->keys.list);
-	k->keys = keys;
-	memset(k->cache, 0, CACHE_SETS * sizeof(*k->cache));
+	bool same = has_all(&keys, &k->keys) && has_all(&k->keys, &keys);
+	if (!same) {
+		struct keys old = k->keys;
+		k->keys = keys;
+		keys = old;
+		memset(k->cache, 0, CACHE_SETS * sizeof(*k->cache));
+	}
 	pthread_mutex_unlock(&k->lock);
-	return 0;
+	free(keys.list);
+	return !same;
+}
+
+int keyring_poll(struct keyring *k, char *err, size_t errlen)
+{
+	uint8_t now[HASH_LEN];
+
+	look(k->dir, now); /* first: what changes while they are loaded is seen at the next poll */
+	if (memcmp(now, k->seen, HASH_LEN) != 0) {
+		memcpy(k->seen, now, HASH_LEN);
+		k->again = POLLS_AGAIN + 1;
+	}
+	if (!k->again)
+		return 0;
+	k->again--;
+	int r = keyring_reload(k, err, errlen);
+	return r < 0 && k->again ? 0 : r;
 }
 
 bool keyring_has(struct keyring *k, const char *kid)

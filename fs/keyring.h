@@ -24,8 +24,16 @@ struct keyring; /* opaque */
 int keyring_open(const char *dir, const struct token_rules *rules, char *err, size_t errlen, struct keyring **ret);
 void keyring_close(struct keyring *k); /* NULL is fine */
 
-/* Loads again; on failure the old keys stay. Empties the cache. Errors as keyring_open(). */
+/* Loads again; on failure the old keys stay. 1 where other keys are trusted now, 0, or errors as keyring_open(). */
 int keyring_reload(struct keyring *k, char *err, size_t errlen);
+
+/*
+ * Looks whether files of the directory have changed (names, numbers, sizes, owners, modes, times), and if so loads them
+ * again, now and at the next call: a file may be written at this moment. For one thread, about once a second. 1:
+ * other keys are trusted now; 0: nothing is new, or the old keys stay and it is tried again; -errno with a reason in err:
+ * the old keys stay, all of them, until the files change again. That is said once for each change.
+ */
+int keyring_poll(struct keyring *k, char *err, size_t errlen);
 
 /* Whether a kid is trusted now. For ending bindings of removed keys. */
 bool keyring_has(struct keyring *k, const char *kid);

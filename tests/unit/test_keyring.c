@@ -209,7 +209,8 @@ static void test_cache(const struct issuer *a, const struct issuer *b)
 
 	/* Rotation. */
 	drop("b.pub");
-	is_int(keyring_reload(k, err, sizeof(err)), 0, "the keys are loaded again");
+	is_int(keyring_reload(k, err, sizeof(err)), 1, "the keys are loaded again, and are others");
+	is_int(keyring_reload(k, err, sizeof(err)), 0, "once more, and are the same");
 	ok(keyring_has(k, a->kid) && !keyring_has(k, b->kid), "one is gone");
 	is_int(keyring_check(k, other, strlen(other), NOW, &c, kid), TOKEN_UNKNOWN_KEY,
 	       "and its token with it, cached or not");
@@ -221,6 +222,89 @@ static void test_cache(const struct issuer *a, const struct issuer *b)
 	is_int(keyring_reload(k, err, sizeof(err)), -ENOKEY, "so does a directory without keys");
 	ok(keyring_has(k, a->kid), "and the old keys stay");
 	keyring_close(k);
+}
+
+/* What the daemon does by itself, once a second. */
+static void test_poll(const struct issuer *a, const struct issuer *b)
+{
+	char err[512] = "", token[TOKEN_MAX + 1], kid[KID_LEN + 1], half[PASERK_PUBLIC_TEXT_LEN];
+	struct keyring *k = NULL;
+	uint64_t hits, misses;
+	struct claims c;
+	int r = 0;
+
+	put("a.pub", a->text, 0644);
+	if (keyring_open(dir, &rules, err, sizeof(err), &k))
+		abort();
+	mint(a, "aisha", NOW, NOW + 60, token);
+	keyring_check(k, token, strlen(token), NOW, &c, kid);
+	for (int i = 0; i < 5; i++)
+		r |= keyring_poll(k, err, sizeof(err));
+	is_int(r, 0, "a poll finds nothing new where nothing is");
+	keyring_check(k, token, strlen(token), NOW, &c, kid);
+	keyring_counts(k, &hits, &misses);
+	is_int((long long)hits, 1, "and keeps what was verified");
+
+	put("b.pub", b->text, 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 1, "a key that is added is found");
+	ok(keyring_has(k, a->kid) && keyring_has(k, b->kid), "and trusted beside the other");
+	is_int(keyring_poll(k, err, sizeof(err)), 0, "once");
+	put("readme.txt", "hello", 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 0, "other names are no change of keys");
+	drop("readme.txt");
+
+	/* cp(1) at work: an empty file, half a key, the key. Meanwhile one that is not needed any more goes. */
+	snprintf(half, sizeof(half), "%.20s", a->text);
+	drop("b.pub");
+	keyring_poll(k, err, sizeof(err));
+	keyring_poll(k, err, sizeof(err));
+	ok(!keyring_has(k, b->kid), "a key that is taken away is not trusted any more");
+	put("c.pub", "", 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 0, "a file that is being written is waited for");
+	put("c.pub", half, 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 0, "as long as it changes");
+	ok(keyring_has(k, a->kid) && !keyring_has(k, b->kid), "and the others stay trusted");
+	put("c.pub", b->text, 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 1, "until it is a key");
+	ok(keyring_has(k, a->kid) && keyring_has(k, b->kid), "which is trusted then");
+
+	put("c.pub", half, 0644);
+	drop("a.pub");
+	err[0] = '\0';
+	is_int(keyring_poll(k, err, sizeof(err)), 0, "one that stays half a key");
+	is_int(keyring_poll(k, err, sizeof(err)), -EINVAL, "is an error");
+	ok(strstr(err, path_of("c.pub")) != NULL, "that names it");
+	r = 0;
+	for (int i = 0; i < 5; i++)
+		r |= keyring_poll(k, err, sizeof(err));
+	is_int(r, 0, "once");
+	ok(keyring_has(k, a->kid) && keyring_has(k, b->kid),
+	   "and all the old keys stay, those that were taken away too");
+	drop("c.pub");
+	is_int(keyring_poll(k, err, sizeof(err)) + (keyring_poll(k, err, sizeof(err)) == -ENOKEY), 1,
+	       "a directory without keys is one too");
+	put("a.pub", a->text, 0644);
+	is_int(keyring_poll(k, err, sizeof(err)), 1, "what is good again counts");
+	ok(keyring_has(k, a->kid) && !keyring_has(k, b->kid), "all of it");
+
+	/* The same name, size and time: another number. */
+	struct stat st;
+	if (stat(path_of("a.pub"), &st) < 0)
+		abort();
+	keyring_poll(k, err, sizeof(err));
+	put("new", b->text, 0644);
+	struct timespec times[2] = {st.st_atim, st.st_mtim};
+	if (utimensat(AT_FDCWD, path_of("new"), times, 0) < 0)
+		abort();
+	char from[256];
+	snprintf(from, sizeof(from), "%s", path_of("new"));
+	if (rename(from, path_of("a.pub")) < 0)
+		abort();
+	is_int(keyring_poll(k, err, sizeof(err)), 1,
+	       "a file in place of another is a change, whatever its size and times");
+	ok(!keyring_has(k, a->kid) && keyring_has(k, b->kid), "and its key the only one");
+	keyring_close(k);
+	drop("a.pub");
 }
 
 /* Many more tokens than the cache has room for: each stays right. */
@@ -290,7 +374,7 @@ static void test_threads(const struct issuer *a)
 			abort();
 	}
 	for (int i = 0; i < 50; i++)
-		wrong += keyring_reload(k, err, sizeof(err)) != 0;
+		wrong += keyring_reload(k, err, sizeof(err)) != 0; /* the same keys */
 	for (size_t i = 0; i < ARRAY_LEN(w); i++) {
 		pthread_join(t[i], NULL);
 		wrong += w[i].wrong;
@@ -309,6 +393,7 @@ int main(void)
 	make_issuer(&b, 2);
 	test_directory(&a);
 	test_cache(&a, &b);
+	test_poll(&a, &b);
 	test_bound(&a);
 	test_threads(&a);
 	drop("a.pub");
