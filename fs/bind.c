@@ -12,6 +12,7 @@
 #include "report.h"
 #include "release.h"
 #include "request.h"
+#include "retention.h"
 
 #define CLAIMS 3     /* tries at a session that others are dropping */
 #define FDS_MAX 4096 /* looked through; a process with more is refused a thread binding */
@@ -230,6 +231,48 @@ static void close_session(struct fs *fs, struct session *s, bool gone, const cha
 /* ---- binding ---- */
 
 /*
+ * Finds a session in the store or makes it, and writes that it is used where that is not quite fresh there: who hears
+ * that it is his must not lose it to his having been away (store_use).
+ */
+static int claim(struct request *r, const struct claims *claims, struct meta *meta)
+{
+	struct fs *fs = r->fs;
+	const struct retention_rules rules = {.idle = fs->config.idle};
+	char name[SID_HASH_LEN + 1];
+	sid_hash(claims->sid, name);
+	int err = -ENOENT;
+	/* ENOENT: the session that was there was removed at this moment; now it can be made. */
+	for (int i = 0; i < CLAIMS && err == -ENOENT; i++) {
+		_cleanup_close_ int dir = -1;
+		err = store_told(store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, meta, &dir));
+		if (err || !retention_is_stale(&rules, meta->last_used, r->now))
+			continue;
+		err = store_told(store_use(fs->store, name, r->now));
+		if (!err)
+			meta->last_used = r->now;
+	}
+	return err;
+}
+
+/* Makes live what the store says. A reference, or NULL when the table is full. */
+static struct session *enter_live(struct fs *fs, const struct claims *claims, const struct meta *meta)
+{
+	struct session *s = session_find(fs->sessions, claims->sid);
+	/* Was what is live here removed, which was not seen yet, and this one made since? */
+	if (s && (strcmp(s->sub, claims->sub) != 0 || (s->created && s->created != meta->created)))
+		close_session(fs, s, true, "removed");
+	session_put(fs->sessions, s);
+	s = session_enter(fs->sessions, claims->sid, claims->sub);
+	if (s) {
+		s->created = meta->created;
+		s->stored = meta->last_used;
+		s->bare = false;
+		session_recall(fs->sessions, s, meta->release);
+	}
+	return s;
+}
+
+/*
  * The live session of a token, made in the store where this is its first bind. A reference, or NULL with *err and
  * *reason.
  */
@@ -237,16 +280,12 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 			     size_t owner_len)
 {
 	struct fs *fs = r->fs;
+	const struct retention_rules rules = {.idle = fs->config.idle};
 	struct session *s = session_find(fs->sessions, claims->sid);
-	if (!s || s->bare) {
+	if (!s || s->bare || (!s->revoked && retention_is_stale(&rules, s->stored, r->now))) {
 		struct meta meta;
-		_cleanup_close_ int dir = -1;
 		session_put(fs->sessions, s);
-		/* ENOENT: the session that was there was dropped at this moment; now it can be made. */
-		*err = -ENOENT;
-		for (int i = 0; i < CLAIMS && *err == -ENOENT; i++)
-			*err = store_told(
-				store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, &meta, &dir));
+		*err = claim(r, claims, &meta);
 		*reason = *err == -EKEYREJECTED  ? REASON_sid_of_another_user
 			  : *err == -EKEYREVOKED ? REASON_revoked
 						 : REASON_store;
@@ -254,11 +293,7 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 			snprintf(owner, owner_len, "%s", meta.sub);
 		if (*err)
 			return NULL;
-		s = session_enter(fs->sessions, claims->sid, claims->sub);
-		if (s) {
-			s->bare = false;
-			session_recall(fs->sessions, s, meta.release);
-		}
+		s = enter_live(fs, claims, &meta);
 		/* Revoked or dropped between the claim and here, when there was no live session to close? */
 		int read = s ? store_told(store_meta_read(fs->store, s->name, &meta)) : 0;
 		if (read == -ENOENT || (!read && meta.revoked))
@@ -420,12 +455,13 @@ int bind_drop(struct fs *fs, const char *sid)
 	close_live(fs, sid, false, "drop");
 	int err = store_told(store_remove(fs->store, name));
 	close_live(fs, sid, !err, "drop");
+	stats_add(STATS_removed_drop, !err);
 	return err;
 }
 
-void bind_revoked_elsewhere(struct fs *fs, struct session *s, bool gone)
+void bind_ended(struct fs *fs, struct session *s, bool gone, const char *why)
 {
-	close_session(fs, s, gone, "elsewhere");
+	close_session(fs, s, gone, why);
 }
 
 void bind_recheck_keys(struct fs *fs)

@@ -51,8 +51,8 @@ char *bind_report(const struct carrier *c, int64_t now, size_t *len);
 int bind_revoke(struct fs *fs, const char *sid);
 int bind_drop(struct fs *fs, const char *sid);
 
-/* Closes a session that another instance has revoked, or dropped (gone). */
-void bind_revoked_elsewhere(struct fs *fs, struct session *s, bool gone);
+/* Closes a session that was revoked in the store, or removed from it (gone). why is for the audit. */
+void bind_ended(struct fs *fs, struct session *s, bool gone, const char *why);
 
 /* The opener closed a descriptor of the file: ends the binding where the rules say so. */
 void bind_flush(struct carrier *c);

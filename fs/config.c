@@ -31,6 +31,7 @@ struct key {
 static int set_flag(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_choice(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_time(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
+static int set_age(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_count(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_path(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_audience(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
@@ -52,9 +53,12 @@ static const struct key keys[] = {
 	{"files", "symlinks", set_flag, FIELD(symlinks), "deny", {"deny", "allow"}},
 	{"files", "special", set_flag, FIELD(special), "deny", {"deny", "allow"}},
 	{"release", "policy", set_choice, FIELD(release), "off", {"off", "observe", "require"}},
+	{"retention", "idle", set_age, FIELD(idle), "none", {"1m", "3650d"}},
+	{"retention", "lifetime", set_age, FIELD(lifetime), "none", {"1m", "3650d"}},
 	{"audit", "to", set_audit, FIELD(audit), "stderr", {0}},
 	{"daemon", "threads", set_count, FIELD(threads), "0", {"0", "64"}},
 	{"daemon", "name", set_name, FIELD(name), "auto", {0}},
+	{"daemon", "revalidate", set_time, FIELD(revalidate), "2s", {"1s", "60s"}},
 };
 
 static bool owns_text(const struct key *k)
@@ -175,6 +179,17 @@ static int set_time(const struct key *k, const char *text, void *field, char rea
 	if (set_amount(k, text, seconds, field))
 		return refuse(reason, "must be a time of %s to %s: a whole number and one of s, m, h, d", k->range[0],
 			      k->range[1]);
+	return 0;
+}
+
+/* A time, or none, which is 0. */
+static int set_age(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
+{
+	if (strcmp(text, "none") == 0)
+		*(int64_t *)field = 0;
+	else if (set_amount(k, text, seconds, field))
+		return refuse(reason, "must be none, or a time of %s to %s: a whole number and one of s, m, h, d",
+			      k->range[0], k->range[1]);
 	return 0;
 }
 

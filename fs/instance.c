@@ -165,7 +165,7 @@ struct instance *instance_start(struct fs *fs)
 	randombytes_buf(id, sizeof(id));
 	sodium_bin2hex(i->run, sizeof(i->run), id, sizeof(id));
 	i->fs = fs;
-	i->ticker = ticker_start(tick, i);
+	i->ticker = ticker_start(tick, i, TICKER_SECOND);
 	if (!i->ticker) {
 		free(i);
 		return NULL;

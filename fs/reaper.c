@@ -3,48 +3,154 @@
 
 #include <time.h>
 
+#include "audit.h"
 #include "bind.h"
+#include "control.h"
+#include "ended.h"
 #include "fs.h"
 #include "log.h"
+#include "retention.h"
 #include "stats.h"
 #include "ticker.h"
+#include "trash.h"
 #include "util.h"
 
-#define META_EVERY 10    /* seconds between two rounds of writing meta.json */
-#define REVALIDATE 2     /* seconds until what another instance revoked is revoked here */
-#define TRASH_BUDGET 256 /* directory entries deleted in one round, so that no caller notices */
+#define WRITE_EVERY 10000 /* ms */
+#define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
+#define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
+#define TRASH_COUNTED 10000
+#define LOOK_BUDGET 64 /* live sessions looked at in one step without having heard of them, at least */
+#define LOOK_STEPS 64  /* steps in which all of them are looked at: a minute or two */
 
-static void end_dead_bindings(struct fs *fs)
+struct reaper {
+	struct fs *fs;
+	struct ticker *bindings, *keys, *look, *write, *sweep;
+	/* of the look */
+	uint32_t at;           /* where the walk over live sessions is */
+	uint32_t share, count; /* how many it looks at in a step; how many there were up to here */
+	bool deaf;             /* the store, as the log was told */
+	/* of the sweep */
+	struct retention *retention;
+	struct trash_seen seen;
+	unsigned steps;
+};
+
+static int64_t clock_ms(clockid_t id)
 {
+	struct timespec ts;
+	clock_gettime(id, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static struct retention_rules rules_of(const struct fs *fs)
+{
+	const struct config *c = &fs->config;
+	return (struct retention_rules){c->idle, c->lifetime, c->max_lifetime + c->leeway};
+}
+
+/* ---- bindings ---- */
+
+/* Touches no store: who is gone is gone at once, whatever the store does. */
+static void end_dead_bindings(void *ctx, int64_t tick)
+{
+	(void)tick;
+	struct fs *fs = ctx;
+	const struct retention_rules rules = rules_of(fs);
+	int64_t now = time(NULL);
 	struct binding *b;
 	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
-		if (!binding_alive(b) && bind_over(fs, b, "caller-gone"))
+		if (binding_alive(b)) {
+			if (binding_check(b, now) == 0 && retention_is_behind(&rules, b->session->used, now))
+				session_touch(fs->sessions, b->session, now);
+		} else if (bind_over(fs, b, "caller-gone")) {
 			stats_add(STATS_reaped, 1);
+		}
 		binding_put(fs->bindings, b);
 	}
 }
 
-/* The store is all that instances share. One whose directory is gone was dropped. */
-static void see_revocations(struct fs *fs)
+static void poll_keys(void *ctx, int64_t tick)
 {
-	struct session *s;
+	(void)tick;
+	control_poll_keys(ctx);
+}
+
+/* ---- look: what other instances did ---- */
+
+/* Reads one live session's meta.json. told: it is known to have ended, so that its absence is no accident. */
+static void look_at(struct fs *fs, struct session *s, bool told)
+{
 	struct meta meta;
-	for (uint32_t at = 0; (s = session_next(fs->sessions, &at));) {
-		int err = s->revoked ? -EALREADY : store_told(store_meta_read(fs->store, s->name, &meta));
-		if (err == -ENOENT || (!err && meta.revoked))
-			bind_revoked_elsewhere(fs, s, err == -ENOENT);
+	stats_add(STATS_looks, 1);
+	int err = store_told(store_meta_read(fs->store, s->name, &meta));
+	if (err == -ENOENT && !told) {
+		/*
+		 * On its way to the trash, or to be put back in a moment (trash.h), or the server's answer is an old one. Not
+		 * there twice, it is gone.
+		 */
+		struct timespec moment = {.tv_nsec = 100000000};
+		nanosleep(&moment, NULL);
+		err = store_told(store_meta_read(fs->store, s->name, &meta));
+	}
+	bool other = !err && s->created && meta.created != s->created;
+	if (err == -ENOENT || other)
+		bind_ended(fs, s, true, "elsewhere");
+	else if (!err && meta.revoked)
+		bind_ended(fs, s, false, "elsewhere");
+}
+
+static void heard(const char *name, void *ctx)
+{
+	struct fs *fs = ctx;
+	struct session *s = session_find_name(fs->sessions, name);
+	if (s)
+		look_at(fs, s, true);
+	session_put(fs->sessions, s);
+}
+
+/*
+ * Instances tell each other what they revoke and remove, and that is one listing (ended.h). What was not told, because
+ * somebody crashed or had no room, or an operator did it by hand, is found by looking at all of them, some at each step;
+ * few enough to be looked at in one step always are.
+ */
+static void look_around(struct reaper *r)
+{
+	struct fs *fs = r->fs;
+	uint32_t budget = r->share < LOOK_BUDGET ? LOOK_BUDGET : r->share;
+	struct session *s;
+	for (; budget > 0 && (s = session_next(fs->sessions, &r->at)); budget--, r->count++) {
+		if (!s->revoked)
+			look_at(fs, s, false);
 		session_put(fs->sessions, s);
 	}
+	if (budget == 0)
+		return;
+	r->share = r->count / LOOK_STEPS;
+	r->at = r->count = 0;
 }
+
+static void look(void *ctx, int64_t tick)
+{
+	(void)tick;
+	struct reaper *r = ctx;
+	int err = ended_each(store_fd(r->fs->store), heard, r->fs);
+	if (err && err != -ENOENT && !r->deaf)
+		log_warn("store: ended/: %s: revocations by other instances are seen late", strerror(-err));
+	r->deaf = err && err != -ENOENT;
+	look_around(r);
+}
+
+/* ---- write: meta.json ---- */
 
 struct used {
 	struct fs *fs;
 	struct session *session;
+	int64_t noted;
 };
 
 static bool note_use(struct meta *m, void *ctx)
 {
-	const struct used *u = ctx;
+	struct used *u = ctx;
 	int64_t used = u->session->used, expires = u->session->expires;
 	if (m->revoked)
 		return false;
@@ -53,70 +159,123 @@ static bool note_use(struct meta *m, void *ctx)
 	if (expires > m->expires)
 		m->expires = expires;
 	session_release(u->fs->sessions, u->session, m->release);
+	u->noted = m->last_used;
 	return true;
 }
 
-static void write_meta(struct fs *fs)
+/* Whether meta.json could be written, said once each time that this changes. */
+static void tell_trouble(const struct session *s, int err)
 {
+	static atomic_bool trouble;
+	if (err)
+		stats_add(STATS_meta_failures, 1);
+	if (err && !atomic_exchange(&trouble, true))
+		log_warn("session %s: meta.json: %s; it stays as it was and is tried again, and so are others'", s->sid,
+			 strerror(-err));
+	else if (!err && atomic_exchange(&trouble, false))
+		log_info("meta.json can be written again");
+}
+
+static void write_meta(void *ctx, int64_t tick)
+{
+	(void)tick;
+	struct fs *fs = ctx;
 	struct session *s;
 	for (uint32_t at = 0; (s = session_next(fs->sessions, &at));) {
 		if (session_clean(fs->sessions, s) && !s->revoked) {
-			int err = store_told(store_meta_update(fs->store, s->name, note_use, &(struct used){fs, s}));
-			if (err && err != -ENOENT) {
-				log_warn("session %s: meta.json: %s", s->sid, strerror(-err));
+			struct used u = {fs, s, 0};
+			int err = store_told(store_meta_update(fs->store, s->name, note_use, &u));
+			if (err != -ENOENT)
+				tell_trouble(s, err);
+			if (err && err != -ENOENT)
 				session_touch(fs->sessions, s, s->used);
-			}
+			else if (!err && u.noted > s->stored)
+				s->stored = u.noted;
 		}
 		session_put(fs->sessions, s);
 	}
 }
 
-void reaper_flush(struct fs *fs)
+/* ---- sweep: what goes ---- */
+
+static bool in_use(void *ctx, const char *name, int64_t now)
 {
-	end_dead_bindings(fs);
-	write_meta(fs);
+	struct fs *fs = ctx;
+	struct session *s = session_find_name(fs->sessions, name);
+	bool used = s && !s->revoked && now - s->used <= fs->config.idle;
+	session_put(fs->sessions, s);
+	return used;
 }
 
-struct reaper {
-	struct fs *fs;
-	struct ticker *ticker;
-	int64_t wrote, looked; /* monotonic seconds of the last write_meta() and see_revocations() */
-};
-
-static void step(void *ctx, int64_t now)
+static void removed(void *ctx, const char *name, const struct meta *m, enum retention_end end)
 {
+	struct fs *fs = ctx;
+	struct session *s = session_find_name(fs->sessions, name);
+	/* Another time is another session, made under the same id since. */
+	if (s && (!s->created || s->created == m->created))
+		bind_ended(fs, s, true, retention_end_name(end));
+	session_put(fs->sessions, s);
+	struct audit_event ev = {
+		.event = "remove",
+		.reason = retention_end_name(end),
+		.uid = (uid_t)-1,
+		.sub = m->sub,
+		.target = m->sid,
+	};
+	audit_write(&ev);
+}
+
+static void sweep(void *ctx, int64_t tick)
+{
+	(void)tick;
 	struct reaper *r = ctx;
-	end_dead_bindings(r->fs);
-	if (now - r->wrote >= META_EVERY) {
-		write_meta(r->fs);
-		r->wrote = now;
-	}
-	if (now - r->looked >= REVALIDATE) {
-		see_revocations(r->fs);
-		r->looked = now;
-	}
-	store_told(store_empty_trash(r->fs->store, TRASH_BUDGET));
+	struct store *store = r->fs->store;
+	retention_step(r->retention, clock_ms(CLOCK_REALTIME), clock_ms(CLOCK_BOOTTIME));
+	int more = store_told(store_empty_trash(store, TRASH_BUDGET));
+	int left = more ? trash_count(store_fd(store), TRASH_COUNTED) : 0;
+	if (left >= 0)
+		stats_set(STATS_trash, left);
+	if (r->steps++ % STRANDED_EVERY == 0)
+		store_told(trash_return_stranded(store_fd(store), &r->seen));
 	stats_set(STATS_reaper_last, time(NULL));
 }
 
-struct reaper *reaper_start(struct fs *fs)
+/* ---- all of it ---- */
+
+void reaper_flush(struct fs *fs)
 {
-	struct reaper *r = calloc(1, sizeof(*r));
-	if (!r)
-		return NULL;
-	r->fs = fs;
-	r->ticker = ticker_start(step, r);
-	if (!r->ticker) {
-		free(r);
-		return NULL;
-	}
-	return r;
+	end_dead_bindings(fs, 0);
+	write_meta(fs, 0);
 }
 
 void reaper_stop(struct reaper *r)
 {
 	if (!r)
 		return;
-	ticker_stop(r->ticker);
+	struct ticker *all[] = {r->bindings, r->keys, r->look, r->write, r->sweep};
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		ticker_stop(all[i]);
+	retention_free(r->retention);
 	free(r);
+}
+
+struct reaper *reaper_start(struct fs *fs)
+{
+	const struct retention_rules rules = rules_of(fs);
+	const struct retention_hooks hooks = {in_use, removed, fs};
+	struct reaper *r = calloc(1, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->fs = fs;
+	r->retention = retention_new(fs->store, &rules, &hooks);
+	r->bindings = ticker_start(end_dead_bindings, fs, TICKER_SECOND);
+	r->keys = ticker_start(poll_keys, fs, TICKER_SECOND);
+	/* The rest of the time that was promised is for the look itself. */
+	r->look = ticker_start(look, r, fs->config.revalidate * TICKER_SECOND * 3 / 4);
+	r->write = ticker_start(write_meta, fs, WRITE_EVERY);
+	r->sweep = r->retention ? ticker_start(sweep, r, TICKER_SECOND) : NULL;
+	if (r->bindings && r->keys && r->look && r->write && r->sweep)
+		return r;
+	reaper_stop(r);
+	return NULL;
 }

@@ -97,7 +97,7 @@ static unsigned judge(struct retention *r, const char *name)
 		return 1;
 	if (j.end == RETENTION_IDLE && r->hooks.in_use(r->hooks.ctx, name, r->now))
 		return 1;
-	int err = store_remove_if(r->store, name, is_due, &j);
+	int err = store_told(store_remove_if(r->store, name, is_due, &j));
 	if (err == 0) {
 		stats_add(j.end == RETENTION_IDLE ? STATS_removed_idle : STATS_removed_lifetime, 1);
 		r->hooks.removed(r->hooks.ctx, name, &j.m, j.end);
@@ -153,7 +153,7 @@ static void watch_clock(struct retention *r, int64_t wall, int64_t boot)
 			 jump / 1000, CLOCK_HOLD / 60000);
 	}
 	bool held = clock_held(&r->clock, boot);
-	stats_add(STATS_held, held - r->held);
+	stats_set(STATS_held, held);
 	if (r->held && !held)
 		log_info("sessions are removed for their age again");
 	r->held = held;

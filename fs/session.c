@@ -101,7 +101,11 @@ struct session *session_find(struct session_table *t, const char *sid)
 {
 	char name[SID_HASH_LEN + 1];
 	sid_hash(sid, name);
+	return session_find_name(t, name);
+}
 
+struct session *session_find_name(struct session_table *t, const char *name)
+{
 	pthread_mutex_lock(&t->lock);
 	struct session *s = find(t, name);
 	if (s)

@@ -29,7 +29,9 @@ struct session {
 
 	atomic_bool revoked;           /* for good: nothing of it is served any more */
 	atomic_bool bare;              /* its owner removed data/: the next bind makes it again */
-	atomic_int_least64_t used;     /* Unix seconds of the last bind or unbind */
+	atomic_int_least64_t used;     /* Unix seconds of the last bind or unbind; moved on while it is bound */
+	atomic_int_least64_t stored;   /* what meta.json has of it at least */
+	atomic_int_least64_t created;  /* as meta.json has it: another time is another session. 0: not known yet */
 	atomic_int_least64_t expires;  /* the latest exp of a token that was bound */
 	char release[RELEASE_MAX + 1]; /* table lock: read with session_release() */
 
@@ -49,8 +51,9 @@ void session_table_free(struct session_table *t);
  */
 struct session *session_enter(struct session_table *t, const char *sid, const char *sub);
 
-/* A reference to a live session, NULL if it is not. */
+/* A reference to a live session by its id or its name in the store, NULL if it is not live. */
 struct session *session_find(struct session_table *t, const char *sid);
+struct session *session_find_name(struct session_table *t, const char *name);
 struct session *session_get(struct session_table *t, uint64_t id);
 
 void session_ref(struct session_table *t, struct session *s);

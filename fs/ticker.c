@@ -10,6 +10,7 @@
 struct ticker {
 	void (*tick)(void *ctx, int64_t now);
 	void *ctx;
+	int64_t period_ms;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
@@ -27,7 +28,10 @@ static void *run(void *arg)
 		t->tick(t->ctx, next.tv_sec);
 		pthread_mutex_lock(&t->lock);
 		clock_gettime(CLOCK_MONOTONIC, &next);
-		next.tv_sec++;
+		next.tv_sec += t->period_ms / 1000;
+		next.tv_nsec += t->period_ms % 1000 * 1000000;
+		next.tv_sec += next.tv_nsec / 1000000000;
+		next.tv_nsec %= 1000000000;
 		while (!t->stop && pthread_cond_timedwait(&t->wake, &t->lock, &next) == 0)
 			;
 	}
@@ -35,13 +39,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct ticker *ticker_start(void (*tick)(void *ctx, int64_t now), void *ctx)
+struct ticker *ticker_start(void (*tick)(void *ctx, int64_t now), void *ctx, int64_t period_ms)
 {
 	struct ticker *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
 	t->tick = tick;
 	t->ctx = ctx;
+	t->period_ms = period_ms;
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -61,7 +61,8 @@ static bool same(const struct config *a, const struct config *b)
 	return a->allow_other == b->allow_other && a->exec == b->exec && strcmp(a->keys, b->keys) == 0 &&
 	       strcmp(a->audience, b->audience) == 0 && a->leeway == b->leeway && a->max_lifetime == b->max_lifetime &&
 	       a->io == b->io && a->names == b->names && a->symlinks == b->symlinks && a->special == b->special &&
-	       strcmp(a->audit, b->audit) == 0 && a->threads == b->threads;
+	       strcmp(a->audit, b->audit) == 0 && a->threads == b->threads && a->idle == b->idle &&
+	       a->lifetime == b->lifetime && a->revalidate == b->revalidate;
 }
 
 static bool is_default(const struct config *c)
@@ -106,6 +107,7 @@ static void test_defaults(void)
 	is_str(c.keys, "/etc/sessionfs/keys.d", "defaults: tokens.keys");
 	is_str(c.audience, "sessionfs", "defaults: tokens.audience");
 	ok(c.leeway == 30 && c.max_lifetime == 30 * 86400, "defaults: times");
+	ok(c.idle == 0 && c.lifetime == 0 && c.revalidate == 2, "defaults: nothing is removed by age; 2 s");
 	ok(c.io == IO_GUARDED && c.names == NAMES_STEADY && c.threads == 0,
 	   "defaults: files.io, files.names, daemon.threads");
 	is_str(c.audit, "stderr", "defaults: audit.to");
@@ -127,7 +129,8 @@ static void test_accepted(void)
 		  "[mount]\nallow_other = no\nexec=yes\n"
 		  "[tokens]\nkeys\t=\t/srv/a b;c#d=e:f\naudience = caf\xc3\xa9  \nleeway = 0s\nmax_lifetime = 8h\n"
 		  "[files]\nio = strict\nnames = hidden\nsymlinks = allow\nspecial = allow\n"
-		  "[audit]\nto = /var/log/a.json\n[daemon]\nthreads = 64\n[mount]");
+		  "[audit]\nto = /var/log/a.json\n[daemon]\nthreads = 64\nrevalidate = 1m\n[mount]\n"
+		  "[retention]\nidle = 30d\nlifetime = none\n");
 	is_str(res.report, "", "every key at once: no fault");
 	is_int(res.r, 0, "every key at once: accepted");
 	struct config *c = &res.config;
@@ -136,6 +139,7 @@ static void test_accepted(void)
 	is_str(c->audience, "caf\xc3\xa9", "white space around a value is not part of it");
 	ok(c->leeway == 0 && c->max_lifetime == 28800, "times in s, h and m");
 	ok(c->io == IO_STRICT && c->names == NAMES_HIDDEN && c->threads == 64, "choices and counts are read");
+	ok(c->idle == 30 * 86400 && c->lifetime == 0 && c->revalidate == 60, "ages are read, and none is no age");
 	is_str(c->audit, "/var/log/a.json", "an audit file is read");
 	config_free(c);
 
@@ -170,6 +174,7 @@ static void test_values(void)
 						"9223372036854775808s",
 						"144115188075855872d",
 						"18446744073709551617s"};
+	static const char *const bad_ages[] = {"59s", "0s", "3651d", "None", "never", "none ever", "", "30"};
 	static const char *const bad_flags[] = {"Yes", "true", "1", "on", "yes no", "y", "\"yes\""};
 	static const char *const bad_counts[] = {"65", "-1", "4s", "1e1", "18446744073709551616", "four"};
 	struct result res;
@@ -180,6 +185,15 @@ static void test_values(void)
 		refused(text, ":2: tokens.leeway: must be a time of 0s to 10m: a whole number and one of s, m, h, d\n",
 			text + 9);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(bad_ages); i++) {
+		snprintf(text, sizeof(text), "[retention]\nidle = %s", bad_ages[i]);
+		refused(text,
+			":2: retention.idle: must be none, or a time of 1m to 3650d: a whole number and one of s, m, h, d\n",
+			text + 12);
+	}
+	refused("[daemon]\nrevalidate = none\n",
+		":2: daemon.revalidate: must be a time of 1s to 60s: a whole number and one of s, m, h, d\n",
+		"none, where a time is needed");
 	for (size_t i = 0; i < ARRAY_LEN(bad_flags); i++) {
 		snprintf(text, sizeof(text), "[mount]\nexec = %s", bad_flags[i]);
 		refused(text, ":2: mount.exec: must be no or yes\n", text + 8);
