@@ -30,7 +30,7 @@ FS_SRCS := $(FS:%=fs/%.c)
 FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
 	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
-TOOLS := session-token session-exec session-ls session-release
+TOOLS := session-token session-exec session-ls session-rm session-release
 TOOL_SRCS := tools/mount.c tools/options.c
 
 # For the programs that show sessions: which they are stands with the rules.
@@ -50,7 +50,7 @@ BENCH_SRCS  := tests/bench/bench.c
 FUZZ := token grammar config
 
 MANUALS := fs/sessionfs.8 fs/sessionfs.conf.5 fs/sessionfs-control.5 \
-	tools/session-ls.1 tools/session-release.1 tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
+	tools/session-ls.1 tools/session-rm.1 tools/session-release.1 tools/session-token.1 tools/session-exec.1 tools/sessionfs.3
 
 # --- derived names --------------------------------------------------------------------------------------------------
 
@@ -149,6 +149,7 @@ $(B)/sessionfs: $(call objs,fs/main.c) $(CORE)
 $(TOOL_PROGRAMS): $(B)/%: $(B)/tools/%.o $(call objs,$(TOOL_SRCS)) $(STATIC) $(CORE)
 $(B)/session-ls: $(call objs,$(LISTING_SRCS))
 $(B)/session-release: $(call objs,tools/source.c)
+$(B)/session-rm: $(call objs,tools/source.c tools/table.c tools/progress.c)
 $(UNIT_TESTS): %: %.o $(CORE)
 $(FUZZERS): %: %.o $(CORE)
 $(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)

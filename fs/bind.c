@@ -250,6 +250,9 @@ static int claim(struct request *r, const struct claims *claims, struct meta *me
 		err = store_told(store_use(fs->store, name, r->now));
 		if (!err)
 			meta->last_used = r->now;
+		/* Where nothing is removed for its age, a store that is full or read-only still serves who is known to it. */
+		else if (!rules.idle && err != -ENOENT && err != -EKEYREVOKED)
+			err = 0;
 	}
 	return err;
 }

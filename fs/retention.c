@@ -13,7 +13,6 @@
 #define REMOVAL 16       /* what a removal counts for */
 #define PAUSE_LEAST 1000 /* ms between two walks: a sixteenth of what is waited for, within these */
 #define PAUSE_MOST 3600000
-#define BEHIND_MOST 900 /* seconds */
 
 enum retention_end retention_due(const struct meta *m, const struct retention_rules *rules, int64_t now)
 {
@@ -30,15 +29,20 @@ const char *retention_end_name(enum retention_end end)
 	return end == RETENTION_IDLE ? "idle" : "lifetime";
 }
 
+/* What others are held to have for `idle`, who do not say. */
+static int64_t assumed(const struct retention_rules *rules)
+{
+	return rules->idle && rules->idle < RETENTION_SAFE ? rules->idle : RETENTION_SAFE;
+}
+
 bool retention_is_stale(const struct retention_rules *rules, int64_t stored, int64_t now)
 {
-	return rules->idle && now - stored >= rules->idle / 2;
+	return now - stored >= assumed(rules) / 2;
 }
 
 bool retention_is_behind(const struct retention_rules *rules, int64_t used, int64_t now)
 {
-	bool quarter = rules->idle && rules->idle / 4 < BEHIND_MOST;
-	return now - used >= (quarter ? rules->idle / 4 : BEHIND_MOST);
+	return now - used >= assumed(rules) / 4;
 }
 
 struct retention {

@@ -35,15 +35,18 @@ enum retention_end retention_due(const struct meta *m, const struct retention_ru
 const char *retention_end_name(enum retention_end end); /* "idle", "lifetime" */
 
 /*
+ * An instance does not know what others that share the store, or session-rm(1), take for idle. What it writes is right for
+ * its own `idle`, and for all from this on (seconds).
+ */
+#define RETENTION_SAFE 3600
+
+/*
  * Whether a bind has to write the use first, last_used being `stored` in the store: from half of idle on, so that what is
  * not written first stays for another half, in which the instance writes it by the way.
  */
 bool retention_is_stale(const struct retention_rules *rules, int64_t stored, int64_t now);
 
-/*
- * Whether the use of a session that is bound has to be noted again: a quarter of idle after the last, and after a quarter
- * of an hour where that is less or there is no idle: another instance may have one.
- */
+/* Whether the use of a session that is bound has to be noted again: a quarter of idle after the last. */
 bool retention_is_behind(const struct retention_rules *rules, int64_t used, int64_t now);
 
 /* What it asks and tells. m is what the store says. */
