@@ -28,7 +28,7 @@ is "on a full disk who is known binds, reads, and writes over what is there" \
 is "and so does the other" "$(fst -u 1000:1000 must bind thread "$T/bob.token" : get "$MNT/bob-1/f")" bob
 is "a new session is ENOSPC" "$(fst bind thread "$T/late.token")" ENOSPC
 PATIENCE=250
-ok "meta.json can't be written, and is tried again" await eval '[[ $(failures) -ge 3 ]]'
+ok "meta.json can't be written, and is tried again" await eval '[[ $(failures) -ge 2 ]]'
 is "it is as it was" "$(meta)" "$before"
 is "nothing is beside it" "$(ls -A "$(data alice-1)/.." | xargs)" "data meta.json"
 is "it is said once, for both sessions" "$(said 'meta.json: No space left on device')" 1
