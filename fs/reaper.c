@@ -16,6 +16,7 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
+#define FLUSH_MS 5000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
 #define TRASH_COUNTED 10000
@@ -176,12 +177,11 @@ static void tell_trouble(const struct session *s, int err)
 		log_info("meta.json can be written again");
 }
 
-static void write_meta(void *ctx, int64_t tick)
+/* Until a time on the monotonic clock, in ms; 0: all of it. */
+static void write_until(struct fs *fs, int64_t until)
 {
-	(void)tick;
-	struct fs *fs = ctx;
 	struct session *s;
-	for (uint32_t at = 0; (s = session_next(fs->sessions, &at));) {
+	for (uint32_t at = 0; (!until || clock_ms(CLOCK_MONOTONIC) < until) && (s = session_next(fs->sessions, &at));) {
 		if (session_clean(fs->sessions, s) && !s->revoked) {
 			struct used u = {fs, s, 0};
 			int err = store_told(store_meta_update(fs->store, s->name, note_use, &u));
@@ -194,6 +194,12 @@ static void write_meta(void *ctx, int64_t tick)
 		}
 		session_put(fs->sessions, s);
 	}
+}
+
+static void write_meta(void *ctx, int64_t tick)
+{
+	(void)tick;
+	write_until(ctx, 0);
 }
 
 /* ---- sweep: what goes ---- */
@@ -245,7 +251,7 @@ static void sweep(void *ctx, int64_t tick)
 void reaper_flush(struct fs *fs)
 {
 	end_dead_bindings(fs, 0);
-	write_meta(fs, 0);
+	write_until(fs, clock_ms(CLOCK_MONOTONIC) + FLUSH_MS);
 }
 
 void reaper_stop(struct reaper *r)

@@ -23,7 +23,7 @@ struct reaper;
 struct reaper *reaper_start(struct fs *fs); /* NULL without memory or threads; fs->inval is there */
 void reaper_stop(struct reaper *r);         /* NULL is fine */
 
-/* What must not be left at the end: dead bindings and unwritten meta.json. */
+/* What should not be left at the end: dead bindings, and unwritten meta.json, for some seconds. */
 void reaper_flush(struct fs *fs);
 
 #endif
