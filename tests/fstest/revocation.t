@@ -128,16 +128,16 @@ sys.stdin.read()
 END
 	coproc HOLD { exec python3 "$T/hold" "$MNT" "$T/ice.token"; }
 	read -r -t 20 _ <&"${HOLD[0]}"
-	is "somebody is there" "$(value "$MNT" sessionfs_bindings)" 1
+	is "somebody is there" "$(value "$MNT" 'sessionfs_bindings{scope="process"}')" 1
 	python3 "$T/hold" "$MNT" "$T/spare.token" <"$T/log" >/dev/null # and somebody was: there is meta.json to write
 	fsfreeze -f "$T/small" || bail "fsfreeze failed"
 	sleep 11 # by now its writer waits
-	is "while the store takes nothing, metrics are given" "$(value "$MNT" sessionfs_bindings)" 1
+	is "while the store takes nothing, metrics are given" "$(value "$MNT" 'sessionfs_bindings{scope="process"}')" 1
 	rm "$T/keys.d/spare.pub"
 	refused() { [[ $(fst bind thread "$T/spare.token") = EKEYREJECTED ]]; }
 	ok "a key that is taken away is seen" await refused
 	kill -KILL "$HOLD_PID"
-	ended() { [[ $(value "$MNT" sessionfs_bindings) = 0 ]]; }
+	ended() { [[ $(value "$MNT" 'sessionfs_bindings{scope="process"}') = 0 ]]; }
 	ok "a holder who is gone is unbound" await ended
 	is "who is known can bind and unbind" "$(timeout 20 "$FSTEST" -m "$MNT" c=bind thread "$T/ice.token" : unbind @c : control @c 'unbind\n' 2>&1 | head -2 | xargs)" "0 0"
 	thaw
