@@ -187,7 +187,9 @@ lists "in the order of their sessions" "bob-1 ada-1 ada-1" --live --sort bytes "
 shown=$(terminal 80 "$LS" --live --sort id "$MNT")
 is "at a terminal of 80 columns nothing is cut" "$(awk '/[+]/ || length > 80' <<<"$shown")" ""
 like "and times are short" "$(grep '^bob-1' <<<"$shown" | awk '{ print $7 }')" '[0-9]*[sm]'
-is "at a narrower one names are" "$(terminal 64 "$LS" --live --sort id "$MNT" | awk 'length > 64 { wide++ } /^ada-1 .*[+] / { cut++ } END { print wide + 0, cut }')" "0 2"
+# As wide as the numbers of processes make it, less three columns.
+narrow=$(($(terminal 400 "$LS" --live --sort id "$MNT" | awk 'length > n { n = length } END { print n }') - 3))
+is "at a narrower one names are" "$(terminal $narrow "$LS" --live --sort id "$MNT" | awk -v w="$narrow" 'length > w { wide++ } /^ada-1 .*[+] / { cut++ } END { print wide + 0, cut }')" "0 2"
 
 # -- watching -----------------------------------------------------------------------------------------------------------------------
 
@@ -222,7 +224,7 @@ watches "Ctrl-Z does not leave it half-way" "0 as it was" 24x80 $'expect bob-1\n
 for signal in TERM:15 HUP:1 QUIT:3; do
 	watches "SIG${signal%:*} ends it, and the terminal is as it was" "-${signal#*:} as it was" 24x80 $'expect bob-1\nsignal '"${signal%:*}"$'\nend'
 done
-watches "it follows the window's size" $'64\n0 as it was' 24x80 $'expect ada@example.org\nsize 24x64\nexpect ada@exa[a-z.]*[+]\nwidest\nkey q\nend'
+watches "it follows the window's size" $narrow$'\n0 as it was' 24x80 $'expect ada@example.org\nsize 24x'"$narrow"$'\nexpect ada@exa[a-z.]*[+]\nwidest\nkey q\nend'
 watches "a low window shows what fits" $'4\n0 as it was' 4x80 $'expect ada-1\nlines\nkey q\nend'
 watches "and more when it grows" $'0 as it was' 4x80 $'expect ada-1\nsize 24x80\nexpect bob-1\nkey q\nend'
 token eve eve eve-1
