@@ -6,7 +6,7 @@
     widest             says how wide the widest line on the screen is
     lines              says how many lines there are
     size ROWSxCOLUMNS  as if the window had changed
-    key KEY            q, or ^C, or such
+    key KEY            q, ^C or space, or such
     signal NAME        to the program
     run COMMAND        a shell's
     end                until the program ends: its status, and whether it left the terminal as it was
@@ -96,7 +96,8 @@ def main():
         elif verb == "size":
             set_size(terminal.fd, rest)
         elif verb == "key":
-            os.write(terminal.fd, bytes([ord(rest[1]) & 0x1F]) if rest.startswith("^") else rest.encode())
+            key = " " if rest == "space" else chr(ord(rest[1]) & 0x1F) if rest.startswith("^") else rest
+            os.write(terminal.fd, key.encode())
         elif verb == "signal":
             terminal.program.send_signal(signal.Signals["SIG" + rest])
         elif verb == "run":

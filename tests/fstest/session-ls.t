@@ -202,8 +202,8 @@ says "watching what is no mount ends at once" 2 "session-ls: $STORE: --live need
 
 cat >"$T/some" <<'END'
 import json, subprocess, sys, time
-ls = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
 began = time.monotonic()
+ls = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
 lines = [ls.stdout.readline() for _ in range(3)]
 took = time.monotonic() - began
 ls.kill()
@@ -216,7 +216,7 @@ is "in JSON: a document a line, each so many seconds" "$(timeout -k 5 20 python3
 watches() {
 	local claim=$1 want=$2 size=$3 steps=$4
 	shift 4
-	is "$claim" "$(TERM=xterm timeout -k 5 60 python3 "$HERE/screen.py" "$size" "$@" "$LS" --live --sort id --watch=0.2 "$MNT" 2>&1 <<<"$steps")" "$want"
+	is "$claim" "$(TERM=xterm timeout -k 5 60 python3 "$HERE/screen.py" "$size" "$@" "$LS" --live --sort id --watch="${WATCH:-0.2}" "$MNT" 2>&1 <<<"$steps")" "$want"
 }
 watches "at a terminal: a screen, until q" "0 as it was" 24x80 $'expect 2 sessions, 3 holders\nexpect ada-1 .*\\n.*ada-1 .*\\n.*bob-1 \nkey q\nend'
 watches "or Ctrl-C" "0 as it was" 24x80 $'expect bob-1\nkey ^C\nend'
@@ -224,9 +224,9 @@ watches "Ctrl-Z does not leave it half-way" "0 as it was" 24x80 $'expect bob-1\n
 for signal in TERM:15 HUP:1 QUIT:3; do
 	watches "SIG${signal%:*} ends it, and the terminal is as it was" "-${signal#*:} as it was" 24x80 $'expect bob-1\nsignal '"${signal%:*}"$'\nend'
 done
-watches "it follows the window's size" $narrow$'\n0 as it was' 24x80 $'expect ada@example.org\nsize 24x'"$narrow"$'\nexpect ada@exa[a-z.]*[+]\nwidest\nkey q\nend'
+WATCH=3600 watches "it follows the window's size" $narrow$'\n0 as it was' 24x80 $'expect ada@example.org\nsize 24x'"$narrow"$'\nexpect ada@exa[a-z.]*[+]\nwidest\nkey q\nend'
 watches "a low window shows what fits" $'4\n0 as it was' 4x80 $'expect ada-1\nlines\nkey q\nend'
-watches "and more when it grows" $'0 as it was' 4x80 $'expect ada-1\nsize 24x80\nexpect bob-1\nkey q\nend'
+WATCH=3600 watches "and more when it grows" $'0 as it was' 4x80 $'expect ada-1\nsize 24x80\nexpect bob-1\nkey q\nend'
 token eve eve eve-1
 cat >"$T/eve" <<END
 #!/bin/sh
@@ -235,6 +235,8 @@ END
 chmod 755 "$T/eve"
 watches "who comes is seen, and who goes" "0 as it was" 24x80 \
 	$'expect bob-1\nrun '"$T/eve"$'\nexpect eve-1 +eve +process .* sleep \nrun kill $(cat '"$T/eve.pid"$')\nexpect 2 sessions, 3 holders\nkey q\nend'
+WATCH=3600 watches "the space bar looks at once" "0 as it was" 24x80 \
+	$'expect bob-1\nrun rm '"$T/eve.pid; $T/eve; timeout 20 sh -c 'until test -s $T/eve.pid; do sleep 0.1; done'"$'\nkey space\nexpect eve-1\nrun kill $(cat '"$T/eve.pid"$')\nkey q\nend'
 kill -STOP "$DAEMON"
 is "a daemon that hangs does not keep it: there is nothing to show, and Ctrl-C ends it" \
 	"$(TERM=xterm timeout -k 5 60 python3 "$HERE/screen.py" 24x80 "$LS" --live --watch=0.2 "$MNT" 2>&1 <<<$'key ^C\nend')" "-2 as it was"
