@@ -29,7 +29,7 @@ struct watch {
 
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
-	bool wanted, over, idle; /* lock: what the thread is to do, and whether it is at nothing */
+	bool wanted, over, idle; /* lock: what the thread is to do, and whether it is at nothing now */
 	char *frame;             /* lock; owned */
 
 	/* the terminal's */
@@ -60,10 +60,8 @@ static void *drawer(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		while (!w->wanted && !w->over) {
-			w->idle = true;
+		while (!w->wanted && !w->over)
 			pthread_cond_wait(&w->asked, &w->lock);
-		}
 		if (w->over)
 			break;
 		w->wanted = w->idle = false;
@@ -72,9 +70,9 @@ static void *drawer(void *arg)
 		pthread_mutex_lock(&w->lock);
 		free(w->frame);
 		w->frame = frame;
+		w->idle = true;
 		eventfd_write(w->drawn, 1);
 	}
-	w->idle = true;
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }
@@ -224,20 +222,25 @@ static int watch(struct watch *w, double seconds)
 	}
 }
 
-/* Whether the thread has come to its end in time. */
+/* Whether the thread has come to its end in time. What it is drawing, it says that it has drawn. */
 static bool joined(struct watch *w)
 {
-	struct timespec until;
+	struct pollfd drawn = {.fd = w->drawn, .events = POLLIN};
+	int64_t until = now_ms() + PATIENCE_MS, left;
+	eventfd_t ignored;
+	bool idle;
 
 	pthread_mutex_lock(&w->lock);
 	w->over = true;
 	pthread_cond_signal(&w->asked);
+	while (!(idle = w->idle) && (left = until - now_ms()) > 0) {
+		pthread_mutex_unlock(&w->lock);
+		if (poll(&drawn, 1, (int)left) > 0)
+			eventfd_read(w->drawn, &ignored);
+		pthread_mutex_lock(&w->lock);
+	}
 	pthread_mutex_unlock(&w->lock);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += PATIENCE_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	return pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+	return idle && pthread_join(w->thread, NULL) == 0;
 }
 
 static int start(struct watch *w, const sigset_t *taken)
@@ -256,6 +259,7 @@ int watch_terminal(double seconds, watch_draw_fn *draw_fn, void *ctx)
 			  .ctx = ctx,
 			  .drawn = -1,
 			  .signals = -1,
+			  .idle = true,
 			  .lock = PTHREAD_MUTEX_INITIALIZER,
 			  .asked = PTHREAD_COND_INITIALIZER};
 	const char *term = getenv("TERM");
