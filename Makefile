@@ -20,7 +20,7 @@ B       := build/$(variant)
 PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log config json keyring store meta durable tree trash ended audit sink reason stats exposition \
+FS := log notify config json keyring store meta durable tree trash ended audit sink reason stats exposition \
 	caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file opened heartbeat roster requirement release clock retention \
 	request ops io dir root control bind report invalidate ticker reaper instance loop
@@ -40,7 +40,7 @@ LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tool
 SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
-	config heartbeat release keyring caller store trash retention audit stats node session binding file backing mountpoint
+	config heartbeat release keyring caller store trash retention audit stats node session binding file backing mountpoint notify
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c

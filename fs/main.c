@@ -20,6 +20,7 @@
 #include "log.h"
 #include "loop.h"
 #include "mountpoint.h"
+#include "notify.h"
 #include "ops.h"
 #include "privileges.h"
 #include "reaper.h"
@@ -287,8 +288,16 @@ static void tell_main(void)
 
 static void wait_for_end(struct fs *fs, const sigset_t *signals)
 {
-	for (int sig; sigwait(signals, &sig) == 0 && sig == SIGHUP;)
-		control_reload(fs);
+	const char *so_far = "";
+	do {
+		notify_ready("%s at %s%s", store_path(fs->store), fs->mountpoint, so_far);
+		int sig;
+		if (sigwait(signals, &sig) != 0 || sig != SIGHUP)
+			break;
+		notify_reloading();
+		so_far = control_reload(fs) ? "; the last reload failed" : "; reloaded";
+	} while (true);
+	notify_stopping();
 }
 
 /* More than the cores: some wait for the disk (fsync, big copies), and the others' users should not notice. */
@@ -378,6 +387,7 @@ int main(int argc, char **argv)
 	int say = -1, code = parse(argc, argv, &args);
 	if (code >= 0)
 		return code;
+	notify_open(args.foreground);
 	if (sodium_init() < 0 || caller_init(false) < 0) {
 		log_error("cannot start: no randomness, or no /proc");
 		return EXIT_FAILURE;

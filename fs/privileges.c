@@ -35,8 +35,9 @@ int privileges_drop(bool mknod)
 	if (mknod)
 		keep |= UINT64_C(1) << CAP_MKNOD;
 
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+	/* What a service manager or a container took away needs no dropping, which would need CAP_SETPCAP. */
+	for (int cap = 0, there; (there = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++)
+		if (there && !(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
 
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
