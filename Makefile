@@ -10,6 +10,8 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
+# Where install-python installs: what the system's own Python looks at.
+PYTHONDIR ?= $(shell /usr/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # release, asan, tsan or fuzz: the name of the directory under build/ and of a set of flags below.
 variant := release
@@ -273,6 +275,14 @@ libdir  = $(DESTDIR)$(LIBDIR)
 incdir  = $(DESTDIR)$(PREFIX)/include
 mandir  = $(DESTDIR)$(PREFIX)/share/man
 confdir = $(DESTDIR)/etc/sessionfs
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+tmpdir  = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+pythondir = $(DESTDIR)$(PYTHONDIR)
+
+# The names in packaging/sessionfs.conf, as section.key.
+conf_keys = $$(sed -nE -e '/^\[/{s/\[(.*)\]/\1/;h}' -e '/^\#[a-z_]+ = /{s/^\#([a-z_]+).*/\1/;G;s/(.*)\n(.*)/\2.\1/p}' \
+	packaging/sessionfs.conf | tr '\n' ' ')
 
 # For fstab nothing more is needed: `mount -t fuse.sessionfs` runs mount.fuse3(8), which finds sessionfs in PATH.
 install: all
@@ -286,13 +296,31 @@ install: all
 		tools/libsessionfs.pc.in >'$(libdir)/pkgconfig/libsessionfs.pc'
 	set -e; for m in $(MANUALS); do install -D -m 644 $$m '$(mandir)'/man$${m##*.}/$${m##*/}; done
 	test -e '$(confdir)/sessionfs.conf' || install -m 644 packaging/sessionfs.conf '$(confdir)'
+	install -d -m 700 '$(DESTDIR)/var/lib/sessionfs'
+	install -d -m 750 '$(DESTDIR)/var/log/sessionfs'
+	install -d '$(unitdir)' '$(tmpdir)' '$(bashdir)'
+	sed -e 's|@PREFIX@|$(PREFIX)|' 'packaging/systemd/sessionfs@.service' >'$(unitdir)/sessionfs@.service'
+	install -m 644 packaging/systemd/tmpfiles.conf '$(tmpdir)/sessionfs.conf'
+	install -D -m 644 packaging/logrotate '$(DESTDIR)/etc/logrotate.d/sessionfs'
+	sed -e "s|@KEYS@|$(conf_keys)|" -e 's|@PROGRAMS@|sessionfs $(TOOLS)|' packaging/bash/sessionfs >'$(bashdir)/sessionfs'
+	set -e; for t in $(TOOLS); do ln -sf sessionfs '$(bashdir)'/$$t; done
 
-# The configuration and the keys stay.
+install-python:
+	install -d '$(pythondir)/sessionfs' '$(pythondir)/sessionfs-$(VERSION).dist-info'
+	install -m 644 packaging/python/sessionfs/*.py packaging/python/sessionfs/py.typed '$(pythondir)/sessionfs'
+	printf 'Metadata-Version: 2.1\nName: sessionfs\nVersion: %s\n' '$(VERSION)' \
+		>'$(pythondir)/sessionfs-$(VERSION).dist-info/METADATA'
+
+# The configuration, the keys, the stores and the logs stay.
 uninstall:
-	rm -f '$(sbindir)/sessionfs'
-	set -e; for t in $(TOOLS); do rm -f '$(bindir)'/$$t; done
+	rm -f '$(sbindir)/sessionfs' '$(unitdir)/sessionfs@.service' '$(tmpdir)/sessionfs.conf'
+	rm -f '$(DESTDIR)/etc/logrotate.d/sessionfs' '$(bashdir)/sessionfs'
+	set -e; for t in $(TOOLS); do rm -f '$(bindir)'/$$t '$(bashdir)'/$$t; done
 	rm -f '$(libdir)'/libsessionfs.* '$(libdir)/pkgconfig/libsessionfs.pc' '$(incdir)/sessionfs.h'
 	set -e; for m in $(MANUALS); do rm -f '$(mandir)'/man$${m##*.}/$${m##*/}; done
+
+uninstall-python:
+	rm -rf '$(pythondir)/sessionfs' '$(pythondir)'/sessionfs-*.dist-info
 
 clean:
 	rm -rf build/release build/asan build/tsan build/fuzz
@@ -312,7 +340,7 @@ help:
 	@echo 'fuzz              the parsers, with clang, FUZZ_RUNS=$(FUZZ_RUNS) each'
 	@echo 'scan              clang-tidy and cppcheck'
 	@echo 'format            clang-format; format-check only looks'
-	@echo 'install           to DESTDIR and PREFIX=$(PREFIX); uninstall takes it away'
+	@echo 'install           to DESTDIR and PREFIX=$(PREFIX); uninstall takes it away; -python: the Python package'
 	@echo 'clean, distclean  what was built; distclean takes the private libfuse too'
 
 .DEFAULT_GOAL := all
@@ -320,4 +348,4 @@ help:
 .SECONDARY:
 FORCE:
 .PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test test-unit test-asan test-tsan \
-	scan format format-check install uninstall clean distclean help FORCE
+	scan format format-check install uninstall install-python uninstall-python clean distclean help FORCE
