@@ -238,6 +238,10 @@ test: setup
 	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run $(UNIT_TESTS) $(UNIT:%=build/asan/tests/unit/test_%) $(TESTS) \
 		tests/python/run
 
+# What needs neither root, nor a mount, nor anything installed: for builds of packages.
+check: $(filter $(PROTO:%=$(B)/tests/unit/test_%),$(UNIT_TESTS))
+	@tests/run $^
+
 test-unit: setup
 	$(MAKE) variant=asan unit
 	@tests/run $(UNIT:%=build/asan/tests/unit/test_%)
@@ -284,7 +288,8 @@ pythondir = $(DESTDIR)$(PYTHONDIR)
 conf_keys = $$(sed -nE -e '/^\[/{s/\[(.*)\]/\1/;h}' -e '/^\#[a-z_]+ = /{s/^\#([a-z_]+).*/\1/;G;s/(.*)\n(.*)/\2.\1/p}' \
 	packaging/sessionfs.conf | tr '\n' ' ')
 
-# For fstab nothing more is needed: `mount -t fuse.sessionfs` runs mount.fuse3(8), which finds sessionfs in PATH.
+# For fstab nothing more is needed: `mount -t fuse.sessionfs` runs mount.fuse3(8), which finds sessionfs in PATH. The
+# Debian packages hold what this installs, and install-python.
 install: all
 	install -d '$(sbindir)' '$(bindir)' '$(libdir)/pkgconfig' '$(incdir)' '$(confdir)' '$(confdir)/keys.d'
 	install $(B)/sessionfs '$(sbindir)'
@@ -322,8 +327,13 @@ uninstall:
 uninstall-python:
 	rm -rf '$(pythondir)/sessionfs' '$(pythondir)'/sessionfs-*.dist-info
 
+# Debian packages in build/deb, from this tree.
+deb:
+	@packaging/setup deb
+	@packaging/deb $(VERSION)
+
 clean:
-	rm -rf build/release build/asan build/tsan build/fuzz
+	rm -rf build/release build/asan build/tsan build/fuzz build/deb
 
 distclean:
 	rm -rf build
@@ -334,6 +344,7 @@ help:
 	@echo 'demo              setup, then two users and a buggy uploader (root)'
 	@echo 'test              setup, then every test; TESTS=tests/fstest/x.t chooses from the harness (root)'
 	@echo 'test-unit         the unit tests alone, under the address and undefined-behaviour sanitizers'
+	@echo 'check             the unit tests that need neither root nor a mount'
 	@echo 'test-asan, -tsan  every test against a daemon built with the sanitizers (root)'
 	@echo 'bench             setup, then requests per operation and throughput (root)'
 	@echo 'asan, tsan        programs and tests with sanitizers, in build/asan and build/tsan'
@@ -341,11 +352,12 @@ help:
 	@echo 'scan              clang-tidy and cppcheck'
 	@echo 'format            clang-format; format-check only looks'
 	@echo 'install           to DESTDIR and PREFIX=$(PREFIX); uninstall takes it away; -python: the Python package'
+	@echo 'deb               Debian packages, in build/deb'
 	@echo 'clean, distclean  what was built; distclean takes the private libfuse too'
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:
-.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test test-unit test-asan test-tsan \
-	scan format format-check install uninstall install-python uninstall-python clean distclean help FORCE
+.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan \
+	scan format format-check install uninstall install-python uninstall-python deb clean distclean help FORCE
