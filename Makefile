@@ -229,14 +229,15 @@ bench: setup
 	$(MAKE) tests
 	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/bench/run
 
-# The last line is `N passed, M failed`. TESTS= chooses some of the harness's scripts.
+# The last line is `N passed, M failed`. TESTS= chooses some of the harness's scripts; MORE_TESTS= adds to all.
 TESTS = $(sort $(wildcard tests/fstest/*.t))
+MORE_TESTS =
 
 test: setup
 	$(MAKE) tests
 	$(MAKE) variant=asan unit
 	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run $(UNIT_TESTS) $(UNIT:%=build/asan/tests/unit/test_%) $(TESTS) \
-		tests/python/run
+		tests/python/run $(MORE_TESTS)
 
 # What needs neither root, nor a mount, nor anything installed: for builds of packages.
 check: $(filter $(PROTO:%=$(B)/tests/unit/test_%),$(UNIT_TESTS))
@@ -249,6 +250,12 @@ test-unit: setup
 test-asan test-tsan: test-%: setup
 	$(MAKE) variant=$* tests
 	@TEST_SECONDS=900 SESSIONFS_BUILD='$(CURDIR)/build/$*' tests/run $(UNIT:%=build/$*/tests/unit/test_%) $(TESTS)
+
+# Builds, installs, upgrades and purges the Debian packages, in a small Debian of their own.
+test-deb:
+	@packaging/setup deb
+	$(MAKE) tests
+	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run tests/packages/run
 
 # --- checks of the source -------------------------------------------------------------------------------------------
 
@@ -289,7 +296,7 @@ conf_keys = $$(sed -nE -e '/^\[/{s/\[(.*)\]/\1/;h}' -e '/^\#[a-z_]+ = /{s/^\#([a
 	packaging/sessionfs.conf | tr '\n' ' ')
 
 # For fstab nothing more is needed: `mount -t fuse.sessionfs` runs mount.fuse3(8), which finds sessionfs in PATH. The
-# Debian packages hold what this installs, and install-python.
+# Debian packages hold what this installs, and install-python: tests/packages/run compares them.
 install: all
 	install -d '$(sbindir)' '$(bindir)' '$(libdir)/pkgconfig' '$(incdir)' '$(confdir)' '$(confdir)/keys.d'
 	install $(B)/sessionfs '$(sbindir)'
@@ -345,6 +352,7 @@ help:
 	@echo 'test              setup, then every test; TESTS=tests/fstest/x.t chooses from the harness (root)'
 	@echo 'test-unit         the unit tests alone, under the address and undefined-behaviour sanitizers'
 	@echo 'check             the unit tests that need neither root nor a mount'
+	@echo 'test-deb          the Debian packages, from building to purging (root)'
 	@echo 'test-asan, -tsan  every test against a daemon built with the sanitizers (root)'
 	@echo 'bench             setup, then requests per operation and throughput (root)'
 	@echo 'asan, tsan        programs and tests with sanitizers, in build/asan and build/tsan'
@@ -359,5 +367,5 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:
-.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan \
+.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan test-deb \
 	scan format format-check install uninstall install-python uninstall-python deb clean distclean help FORCE
