@@ -232,9 +232,10 @@ static void close_session(struct fs *fs, struct session *s, bool gone, const cha
 
 /*
  * Finds a session in the store or makes it, and writes that it is used where that is not quite fresh there: who hears
- * that it is his must not lose it to his having been away (store_use).
+ * that it is his must not lose it to his having been away (store_use). *dir is -1 or owned, before and after; on 0 it is its
+ * directory.
  */
-static int claim(struct request *r, const struct claims *claims, struct meta *meta)
+static int claim(struct request *r, const struct claims *claims, struct meta *meta, int *dir)
 {
 	struct fs *fs = r->fs;
 	const struct retention_rules rules = {.idle = fs->config.idle};
@@ -243,8 +244,8 @@ static int claim(struct request *r, const struct claims *claims, struct meta *me
 	int err = -ENOENT;
 	/* ENOENT: the session that was there was removed at this moment; now it can be made. */
 	for (int i = 0; i < CLAIMS && err == -ENOENT; i++) {
-		_cleanup_close_ int dir = -1;
-		err = store_told(store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, meta, &dir));
+		*dir = close_fd(*dir);
+		err = store_told(store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, meta, dir));
 		if (err || !retention_is_stale(&rules, meta->last_used, r->now))
 			continue;
 		err = store_told(store_use(fs->store, name, r->now));
@@ -258,14 +259,15 @@ static int claim(struct request *r, const struct claims *claims, struct meta *me
 }
 
 /* Makes live what the store says. A reference, or NULL when the table is full. */
-static struct session *enter_live(struct fs *fs, const struct claims *claims, const struct meta *meta)
+static struct session *enter_live(struct fs *fs, const struct claims *claims, const struct meta *meta,
+				  int dir /* consumed */)
 {
 	struct session *s = session_find(fs->sessions, claims->sid);
 	/* Was what is live here removed, which was not seen yet, and this one made since? */
 	if (s && (strcmp(s->sub, claims->sub) != 0 || (s->created && s->created != meta->created)))
 		close_session(fs, s, true, "removed");
 	session_put(fs->sessions, s);
-	s = session_enter(fs->sessions, claims->sid, claims->sub);
+	s = session_enter(fs->sessions, claims->sid, claims->sub, dir);
 	if (s) {
 		s->created = meta->created;
 		s->stored = meta->last_used;
@@ -287,8 +289,9 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	struct session *s = session_find(fs->sessions, claims->sid);
 	if (!s || s->bare || (!s->revoked && retention_is_stale(&rules, s->stored, r->now))) {
 		struct meta meta;
+		_cleanup_close_ int dir = -1;
 		session_put(fs->sessions, s);
-		*err = claim(r, claims, &meta);
+		*err = claim(r, claims, &meta, &dir);
 		*reason = *err == -EKEYREJECTED  ? REASON_sid_of_another_user
 			  : *err == -EKEYREVOKED ? REASON_revoked
 						 : REASON_store;
@@ -296,7 +299,7 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 			snprintf(owner, owner_len, "%s", meta.sub);
 		if (*err)
 			return NULL;
-		s = enter_live(fs, claims, &meta);
+		s = enter_live(fs, claims, &meta, steal_fd(&dir));
 		/* Revoked or dropped between the claim and here, when there was no live session to close? */
 		int read = s ? store_told(store_meta_read(fs->store, s->name, &meta)) : 0;
 		if (read == -ENOENT || (!read && meta.revoked))

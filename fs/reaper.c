@@ -93,7 +93,8 @@ static void look_at(struct fs *fs, struct session *s, bool told)
 		nanosleep(&moment, NULL);
 		err = store_told(store_meta_read(fs->store, s->name, &meta));
 	}
-	bool other = !err && s->created && meta.created != s->created;
+	bool other = !err && ((s->created && meta.created != s->created) || strcmp(meta.sub, s->sub) != 0 ||
+			      session_is_deleted(s));
 	if (err == -ENOENT || other)
 		bind_ended(fs, s, true, "elsewhere");
 	else if (!err && meta.revoked)

@@ -7,15 +7,6 @@
 #include "creds.h"
 #include "request.h"
 
-#define DATA_PATH_LEN (sizeof("sessions/ab/") + SID_HASH_LEN + sizeof("/data"))
-
-/* The session's directory in the store, or data/ in it; relative to store_fd(). */
-static const char *session_path(const struct session *s, const char *below, char path[static DATA_PATH_LEN])
-{
-	snprintf(path, DATA_PATH_LEN, "sessions/%.2s/%s%s", s->name, s->name, below);
-	return path;
-}
-
 /* Whose root a name is. A reference to the session, and the route to it; NULL for what is nobody's. */
 static struct session *named(struct request *r, const char *name, uint64_t *route)
 {
@@ -50,9 +41,8 @@ static int judge(struct request *r, const struct session *s, uint64_t route)
 
 static int look(struct request *r, const struct session *s, int *fd, struct stat *st)
 {
-	char path[DATA_PATH_LEN];
 	creds_restore();
-	return backing_look(&r->fs->backing, store_fd(r->fs->store), session_path(s, "/data", path), fd, st);
+	return backing_look(&r->fs->backing, s->dir, "data", fd, st);
 }
 
 /*
@@ -134,18 +124,16 @@ void root_mkdir(struct request *r, const char *name, mode_t mode)
 		return;
 	}
 	struct session *s = r->binding->session;
-	char path[DATA_PATH_LEN];
 	struct stat st;
 	struct fuse_entry_param e;
-	int fd = -1, dir = store_fd(r->fs->store), err = 0;
-	session_path(s, "/data", path);
+	int fd = -1, err = 0;
 	creds_restore();
-	if (mkdirat(dir, path, 0700) < 0)
+	if (mkdirat(s->dir, "data", 0700) < 0)
 		err = -errno;
 	/* Mode and owner under a mode that lets nobody in meanwhile; the kernel took the umask off already. */
-	if (!err && fchownat(dir, path, r->uid, r->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!err && fchownat(s->dir, "data", r->uid, r->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		err = -errno;
-	if (!err && fchmodat(dir, path, mode & 07777 & ~(mode_t)S_ISVTX, 0) < 0)
+	if (!err && fchmodat(s->dir, "data", mode & 07777 & ~(mode_t)S_ISVTX, 0) < 0)
 		err = -errno;
 	if (!err)
 		err = look(r, s, &fd, &st);
@@ -166,9 +154,8 @@ void root_rmdir(struct request *r, const char *name)
 		return;
 	}
 	struct session *s = r->binding->session;
-	char path[DATA_PATH_LEN];
 	creds_restore();
-	int err = unlinkat(store_fd(r->fs->store), session_path(s, "/data", path), AT_REMOVEDIR) < 0 ? -errno : 0;
+	int err = unlinkat(s->dir, "data", AT_REMOVEDIR) < 0 ? -errno : 0;
 	if (!err)
 		s->bare = true;
 	request_reply_err(r, err);

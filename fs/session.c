@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "slots.h"
 #include "stats.h"
@@ -35,6 +36,9 @@ void session_table_free(struct session_table *t)
 {
 	if (!t)
 		return;
+	for (uint32_t i = 1; i < t->slots.used; i++)
+		if (t->sessions[i].refs)
+			close_fd(t->sessions[i].dir);
 	slots_fini(&t->slots);
 	free(t);
 }
@@ -77,7 +81,7 @@ static struct session *insert(struct session_table *t, const char *name)
 	return s;
 }
 
-struct session *session_enter(struct session_table *t, const char *sid, const char *sub)
+struct session *session_enter(struct session_table *t, const char *sid, const char *sub, int dir)
 {
 	char name[SID_HASH_LEN + 1];
 	sid_hash(sid, name);
@@ -91,9 +95,11 @@ struct session *session_enter(struct session_table *t, const char *sid, const ch
 	} else if ((s = insert(t, name))) {
 		snprintf(s->sid, sizeof(s->sid), "%s", sid);
 		snprintf(s->sub, sizeof(s->sub), "%s", sub);
+		s->dir = steal_fd(&dir);
 		s->refs = 1;
 	}
 	pthread_mutex_unlock(&t->lock);
+	close_fd(dir);
 	return s;
 }
 
@@ -126,6 +132,12 @@ struct session *session_get(struct session_table *t, uint64_t id)
 	return s;
 }
 
+bool session_is_deleted(const struct session *s)
+{
+	struct stat st;
+	return s->dir >= 0 && (fstat(s->dir, &st) < 0 ? errno == ESTALE || errno == ENOENT : !st.st_nlink);
+}
+
 void session_ref(struct session_table *t, struct session *s)
 {
 	pthread_mutex_lock(&t->lock);
@@ -137,13 +149,16 @@ void session_put(struct session_table *t, struct session *s)
 {
 	if (!s)
 		return;
+	int dir = -1;
 	pthread_mutex_lock(&t->lock);
 	if (--s->refs == 0) {
+		dir = s->dir;
 		unlink_chain(t, s);
 		slots_give(&t->slots, s);
 		stats_add(STATS_sessions, -1);
 	}
 	pthread_mutex_unlock(&t->lock);
+	close_fd(dir);
 }
 
 void session_put_id(struct session_table *t, uint64_t id)

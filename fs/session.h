@@ -26,6 +26,7 @@ struct session {
 	char sid[SID_MAX + 1];
 	char name[SID_HASH_LEN + 1]; /* of its directory in the store */
 	char sub[SUB_MAX + 1];
+	int dir; /* owned O_PATH of that very directory, wherever another instance moved it; -1 in tests */
 
 	atomic_bool revoked;           /* for good: nothing of it is served any more */
 	atomic_bool bare;              /* its owner removed data/: the next bind makes it again */
@@ -47,14 +48,19 @@ void session_table_free(struct session_table *t);
 
 /*
  * The live session of a sid, made where there is none. Returns a reference. NULL when the table is full, or when the
- * sid is live with another sub (the store has decided ownership before this is called: then it is a stale one).
+ * sid is live with another sub (the store has decided ownership before this is called: then it is a stale one). dir is
+ * its directory in the store: a session keeps the one that it began with, since behind the name another instance may
+ * have put another user's.
  */
-struct session *session_enter(struct session_table *t, const char *sid, const char *sub);
+struct session *session_enter(struct session_table *t, const char *sid, const char *sub, int dir /* consumed */);
 
 /* A reference to a live session by its id or its name in the store, NULL if it is not live. */
 struct session *session_find(struct session_table *t, const char *sid);
 struct session *session_find_name(struct session_table *t, const char *name);
 struct session *session_get(struct session_table *t, uint64_t id);
+
+/* Whether its directory is not there any more: dropped, and deleted from the trash. Asks the store's filesystem. */
+bool session_is_deleted(const struct session *s);
 
 void session_ref(struct session_table *t, struct session *s);
 void session_put(struct session_table *t, struct session *s); /* NULL is fine */

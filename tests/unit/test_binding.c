@@ -27,7 +27,7 @@ static pid_t gettid_(void)
 
 static struct session *session(const char *sid)
 {
-	struct session *s = session_enter(sessions, sid, "alice");
+	struct session *s = session_enter(sessions, sid, "alice", -1);
 	if (!s)
 		abort();
 	return s;

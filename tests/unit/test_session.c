@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "stats.h"
+#include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 #include "util.h"
 
@@ -19,7 +21,7 @@ static struct session_table *table;
 
 static struct session *enter(const char *sid)
 {
-	struct session *s = session_enter(table, sid, "alice");
+	struct session *s = session_enter(table, sid, "alice", -1);
 	if (!s)
 		abort();
 	return s;
@@ -62,9 +64,9 @@ static void test_enter(void)
 	is_str(s->name, name, "a session knows its name in the store");
 	ok(strcmp(s->sid, "march") == 0 && strcmp(s->sub, "alice") == 0, "its id and its owner");
 	ok(!s->revoked && !s->bare && !s->used && !s->expires && !s->release[0], "and begins with nothing else");
-	ok(session_enter(table, "march", "alice") == s, "its owner enters the same session again");
-	ok(!session_enter(table, "march", "bob"), "another user does not enter it");
-	ok(!session_enter(table, "march", "alic") && !session_enter(table, "march", "alice2"),
+	ok(session_enter(table, "march", "alice", -1) == s, "its owner enters the same session again");
+	ok(!session_enter(table, "march", "bob", -1), "another user does not enter it");
+	ok(!session_enter(table, "march", "alic", -1) && !session_enter(table, "march", "alice2", -1),
 	   "a similar name is another user");
 	struct session *other = enter("April");
 	ok(other != s && other->id != id, "another id is another session");
@@ -80,7 +82,7 @@ static void test_enter(void)
 	session_put_id(table, id);
 	session_put_id(table, id);
 	ok(!found("march") && !known(id), "and then no longer");
-	struct session *anew = session_enter(table, "march", "bob");
+	struct session *anew = session_enter(table, "march", "bob", -1);
 	ok(anew && anew->id != id && strcmp(anew->sub, "bob") == 0,
 	   "one made later has another number, and the owner that it was made for");
 	ok(!known(id), "the old number stays unknown");
@@ -88,6 +90,37 @@ static void test_enter(void)
 	session_put(table, other);
 	session_put(table, NULL);
 	is_int(stats_get(STATS_sessions), gauge, "the gauge goes back");
+}
+
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void test_directory(void)
+{
+	int first = dup(0), second = dup(0);
+	struct session *s = session_enter(table, "june", "alice", first);
+	ok(s->dir == first, "a session keeps the directory that it began with");
+	ok(session_enter(table, "june", "alice", second) == s && s->dir == first && !is_open(second),
+	   "one that comes later is closed");
+	second = dup(0);
+	ok(!session_enter(table, "june", "bob", second) && !is_open(second), "and so is another user's");
+	session_put(table, s);
+	ok(is_open(first), "it is open as long as there is a reference");
+	session_put(table, s);
+	ok(!is_open(first), "and closed with the last");
+
+	int top = scratch_open();
+	must(mkdirat(top, "dir", 0700));
+	s = session_enter(table, "july", "alice", openat(top, "dir", O_PATH | O_CLOEXEC));
+	ok(!session_is_deleted(s), "its directory is there");
+	must(renameat(top, "dir", top, "trash"));
+	ok(!session_is_deleted(s), "in the trash too");
+	must(unlinkat(top, "trash", AT_REMOVEDIR));
+	ok(session_is_deleted(s), "and then deleted");
+	session_put(table, s);
+	close_fd(top);
 }
 
 static void test_numbers(void)
@@ -154,7 +187,7 @@ static void test_retire(void)
 	ok(!found("march"), "a retired session is not found by its id");
 	ok(known(id), "but by its number, for those who hold it");
 	is_int(count_all(), 1, "and in walks");
-	struct session *anew = session_enter(table, "march", "bob");
+	struct session *anew = session_enter(table, "march", "bob", -1);
 	ok(anew && anew != old && anew->id != id, "its id can be bound anew, by anybody: that is another session");
 	ok(strcmp(old->sub, "alice") == 0, "which leaves the old one as it was");
 	session_retire(table, old);
@@ -249,14 +282,14 @@ static void *come_and_go(void *arg)
 	snprintf(own, sizeof(own), "t%d", (int)(uintptr_t)arg % 3);
 	pthread_barrier_wait(&gate);
 	for (int i = 0; i < 3000; i++) {
-		struct session *s = session_enter(table, "shared", "alice");
+		struct session *s = session_enter(table, "shared", "alice", -1);
 		faults += !s || s->id != pinned;
-		struct session *mine = session_enter(table, own, "alice");
+		struct session *mine = session_enter(table, own, "alice", -1);
 		faults += !mine || strcmp(mine->sid, own) != 0;
 		struct session *again = session_get(table, mine->id);
 		faults += again != mine;
 		session_bound(table, mine, i, i, "r");
-		faults += session_enter(table, own, "bob") != NULL;
+		faults += session_enter(table, own, "bob", -1) != NULL;
 		if (i % 3 == 0)
 			session_clean(table, mine);
 		session_put(table, again);
@@ -297,13 +330,14 @@ static void test_full(void)
 	/* 2^18 - 1: a bound that the memory of a small machine stands, and the store does not care for. */
 	do {
 		snprintf(sid, sizeof(sid), "f%d", n);
-	} while (session_enter(table, sid, "alice") && ++n < 1 << 19);
+	} while (session_enter(table, sid, "alice", -1) && ++n < 1 << 19);
 	is_int(n, (1 << 18) - 1, "a full table refuses one session more");
-	struct session *s = session_enter(table, "f7", "alice");
+	struct session *s = session_enter(table, "f7", "alice", -1);
 	ok(s && found("f7") == s->id, "and still has those that are there");
 	session_put(table, s);
 	session_put(table, s);
-	ok(!found("f7") && session_enter(table, "one more", "alice"), "where one has gone there is room for another");
+	ok(!found("f7") && session_enter(table, "one more", "alice", -1),
+	   "where one has gone there is room for another");
 }
 
 int main(void)
@@ -313,6 +347,7 @@ int main(void)
 	if (!table)
 		abort();
 	test_enter();
+	test_directory();
 	test_numbers();
 	test_dirty();
 	test_retire();
