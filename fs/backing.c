@@ -15,9 +15,13 @@ static const char *proc_fd(int fd, char buf[static PROC_FD_LEN])
 	return buf;
 }
 
+/*
+ * Of a call on a file that we hold. ENOENT is what some network filesystems say when another host removed it: to our
+ * caller, whose kernel came here by a name, it is ESTALE, which makes that kernel look the name up again.
+ */
 static int result(int ret)
 {
-	return ret < 0 ? -errno : 0;
+	return ret >= 0 ? 0 : errno == ENOENT ? -ESTALE : -errno;
 }
 
 /* struct file_handle ends in a flexible array: this is one with room. */
@@ -102,7 +106,7 @@ int backing_reopen(int fd, int flags)
 {
 	char path[PROC_FD_LEN];
 	int ret = open(proc_fd(fd, path), flags | O_CLOEXEC | O_NOCTTY);
-	return ret < 0 ? -errno : ret;
+	return ret < 0 ? result(ret) : ret;
 }
 
 int backing_path_fd(int fd)
@@ -148,5 +152,5 @@ int backing_link(int fd, int dirfd, const char *name)
 {
 	/* AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH, which a caller's fsuid does not have. */
 	char path[PROC_FD_LEN];
-	return result(linkat(AT_FDCWD, proc_fd(fd, path), dirfd, name, AT_SYMLINK_FOLLOW));
+	return linkat(AT_FDCWD, proc_fd(fd, path), dirfd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }

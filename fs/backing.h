@@ -50,7 +50,10 @@ bool backing_key_equal(const struct backing_key *a, const struct backing_key *b)
  */
 int backing_open_key(const struct backing *b, const struct backing_key *key, int *fd);
 
-/* Opens what an O_PATH fd stands for with flags, with the checks that open(2) makes. Owned fd or -errno. */
+/*
+ * Opens what an O_PATH fd stands for with flags, with the checks that open(2) makes. Owned fd or -errno; -ESTALE, as from
+ * the calls below, when another host has removed the file.
+ */
 int backing_reopen(int fd, int flags);
 
 /* An owned O_PATH fd for the file of any open fd. */

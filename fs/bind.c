@@ -13,6 +13,7 @@
 #include "release.h"
 #include "request.h"
 #include "retention.h"
+#include "root.h"
 
 #define CLAIMS 3     /* tries at a session that others are dropping */
 #define FDS_MAX 4096 /* looked through; a process with more is refused a thread binding */
@@ -287,7 +288,7 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	struct fs *fs = r->fs;
 	const struct retention_rules rules = {.idle = fs->config.idle};
 	struct session *s = session_find(fs->sessions, claims->sid);
-	if (!s || s->bare || (!s->revoked && retention_is_stale(&rules, s->stored, r->now))) {
+	if (!s || root_is_bare(fs, s) || (!s->revoked && retention_is_stale(&rules, s->stored, r->now))) {
 		struct meta meta;
 		_cleanup_close_ int dir = -1;
 		session_put(fs->sessions, s);

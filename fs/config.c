@@ -50,6 +50,7 @@ static const struct key keys[] = {
 	{"tokens", "max_lifetime", set_time, FIELD(max_lifetime), "30d", {"1m", "3650d"}},
 	{"files", "io", set_choice, FIELD(io), "guarded", {"guarded", "strict"}},
 	{"files", "names", set_choice, FIELD(names), "steady", {"steady", "hidden"}},
+	{"files", "cache", set_choice, FIELD(cache), "private", {"private", "shared"}},
 	{"files", "symlinks", set_flag, FIELD(symlinks), "deny", {"deny", "allow"}},
 	{"files", "special", set_flag, FIELD(special), "deny", {"deny", "allow"}},
 	{"release", "policy", set_choice, FIELD(release), "off", {"off", "observe", "require"}},
@@ -123,7 +124,7 @@ static int set_flag(const struct key *k, const char *text, void *field, char rea
 static int set_choice(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
 {
 	_Static_assert(sizeof(enum config_io) == sizeof(int) && sizeof(enum config_names) == sizeof(int) &&
-			       sizeof(enum config_release) == sizeof(int),
+			       sizeof(enum config_cache) == sizeof(int) && sizeof(enum config_release) == sizeof(int),
 		       "an enum of the configuration is as large as an int");
 	int i = which_word(k, text, reason);
 

@@ -15,6 +15,7 @@
 
 enum config_io { IO_GUARDED, IO_STRICT };
 enum config_names { NAMES_STEADY, NAMES_HIDDEN };
+enum config_cache { CACHE_PRIVATE, CACHE_SHARED };
 enum config_release { RELEASE_POLICY_OFF, RELEASE_POLICY_OBSERVE, RELEASE_POLICY_REQUIRE };
 
 struct config {
@@ -26,6 +27,7 @@ struct config {
 	int64_t max_lifetime;        /* tokens.max_lifetime = 30d; seconds, 1m to 3650d */
 	enum config_io io;           /* files.io = guarded | strict */
 	enum config_names names;     /* files.names = steady | hidden */
+	enum config_cache cache;     /* files.cache = private | shared */
 	bool symlinks;               /* files.symlinks = deny | allow */
 	bool special;                /* files.special = deny | allow */
 	enum config_release release; /* release.policy = off | observe | require */

@@ -48,7 +48,7 @@ static int enter(struct request *r, struct node *n, int fd /* consumed */, struc
 	fi->backing_id = passthrough_get(r->fs->nodes, r->req, n, r->uid, fd, &r->fs->passthrough);
 	fi->direct_io = writer || r->fs->config.io == IO_STRICT;
 	fi->parallel_direct_writes = fi->direct_io;
-	fi->noflush = 1;
+	fi->noflush = !writer || r->fs->config.cache == CACHE_PRIVATE;
 	return 0;
 }
 
@@ -192,19 +192,41 @@ void io_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	fuse_reply_write(request_replying(&r), (size_t)n);
 }
 
+/*
+ * Only asked for writers with cache = shared: what was written must be where the next open on another instance finds it
+ * before close(2) returns, and a network filesystem sends what it holds back, and tells of a full disk, when a descriptor
+ * closes: ours does so only at RELEASE, of which nobody waits for the end. Needs nobody's permission, as RELEASE doesn't:
+ * nothing is given, and what was acknowledged must not be lost because it was a helper thread that closed.
+ */
+static void flush_file(fuse_req_t req, fuse_ino_t ino, uint64_t fh)
+{
+	struct fs *fs = request_unchecked(req, STATS_OP_flush);
+	struct file *f = file_get(fs->files, fh);
+	int err = 0;
+	if (!f || !f->node || f->node->id != ino) {
+		err = EBADF;
+	} else {
+		int copy = fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+		if (copy < 0 || close(copy) < 0)
+			err = errno;
+	}
+	file_put(fs->files, f);
+	fuse_reply_err(req, err);
+}
+
 void io_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	/*
 	 * A control file's close by its opener unbinds; it must work whatever became of the binding, and so must any
 	 * close.
 	 */
-	_cleanup_request_ struct request r;
-	if (!request_begin(&r, req, STATS_OP_flush, ino, fi))
+	if (ino >= NODE_FIRST) {
+		flush_file(req, ino, fi->fh);
 		return;
-	if (!r.node)
+	}
+	_cleanup_request_ struct request r;
+	if (request_begin(&r, req, STATS_OP_flush, ino, fi))
 		control_flush(&r);
-	else
-		request_reply_err(&r, 0);
 }
 
 void io_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

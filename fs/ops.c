@@ -36,6 +36,10 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	for (size_t i = 0; i < ARRAY_LEN(never); i++)
 		fuse_unset_feature_flag(conn, never[i]);
 
+	/* Where names are looked up at each use, the nodes that a listing makes ahead would be made in vain. */
+	if (fs->config.cache == CACHE_SHARED)
+		fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS);
+
 	fs->passthrough = fs->privileged && fs->config.io == IO_GUARDED &&
 			  fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
 	if (fs->passthrough)
@@ -80,7 +84,7 @@ static void reply_entry(struct request *r, const char *name)
 
 /*
  * A lookup that the gate refused. The kernel sends one for a name that it knows only where it must (mkdir, O_EXCL,
- * link and rename onto it), and an errno would take the name from its owner, with his cwd and the mounts below. So a
+ * link and rename onto it; with cache = shared at every use), and an errno would take the name from its owner, with his cwd and the mounts below. So a
  * name whose node is live is given, the name alone: each use of the node is refused in its turn. But not of fifos,
  * sockets and devices, whose use the kernel asks nobody about.
  */

@@ -358,15 +358,17 @@ void request_known_entry(struct request *r, const struct node *n, const struct s
 {
 	/*
 	 * The kernel opens fifos, sockets and devices by itself: only a LOOKUP each time brings their users here.
-	 * Hidden names are looked up each time, so that a foreign user is refused there.
+	 * Hidden names are looked up each time, so that a foreign user is refused there. Shared ones are, because
+	 * another instance may have replaced, renamed or removed what they stood for.
 	 */
+	const struct config *c = &r->fs->config;
 	bool plain = S_ISREG(n->type) || S_ISDIR(n->type) || S_ISLNK(n->type);
 	*e = (struct fuse_entry_param){
 		.ino = n->id,
 		.attr = shown(r, st),
-		.entry_timeout = !plain || r->fs->config.names == NAMES_HIDDEN ? 0
-				 : n->route                                    ? HANDLE_ENTRY_TIMEOUT
-									       : ENTRY_TIMEOUT,
+		.entry_timeout = !plain || c->names == NAMES_HIDDEN || c->cache == CACHE_SHARED ? 0
+				 : n->route                                                     ? HANDLE_ENTRY_TIMEOUT
+												: ENTRY_TIMEOUT,
 	};
 }
 

@@ -30,7 +30,7 @@
 
 /*
  * Seconds. Names are unique, and every use of a node is judged, so the kernel may keep them; only what another route
- * changes has to be told (invalidate.h).
+ * changes has to be told (invalidate.h). With cache = shared it keeps none: nobody tells what another instance changed.
  */
 #define ENTRY_TIMEOUT 3600.0
 

@@ -45,6 +45,14 @@ static int look(struct request *r, const struct session *s, int *fd, struct stat
 	return backing_look(&r->fs->backing, s->dir, "data", fd, st);
 }
 
+bool root_is_bare(const struct fs *fs, const struct session *s)
+{
+	struct stat st;
+	return fs->config.cache == CACHE_SHARED
+		       ? fstatat(s->dir, "data", &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT
+		       : s->bare;
+}
+
 /*
  * A refused lookup of a name that the kernel knows would take the name from its owner, with his cwd and the mounts
  * below. So where the root of the session is live, the name alone is given; every use of it is refused.
@@ -185,5 +193,5 @@ const char *root_entry(struct request *r, size_t i, uint64_t *ino, mode_t *type)
 		return CONTROL_LINK_NAME;
 	}
 	*ino = UINT64_MAX; /* it has one; who wants it stats the name */
-	return r->binding->session->bare ? "" : r->binding->session->sid;
+	return root_is_bare(r->fs, r->binding->session) ? "" : r->binding->session->sid;
 }

@@ -11,7 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct fs;
 struct request;
+struct session;
+
+/* Whether a session's owner has removed its <sid>, here or, with cache = shared, through another instance. */
+bool root_is_bare(const struct fs *fs, const struct session *s);
 
 /* Each replies. */
 void root_lookup(struct request *r, const char *name);

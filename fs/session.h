@@ -29,7 +29,7 @@ struct session {
 	int dir; /* owned O_PATH of that very directory, wherever another instance moved it; -1 in tests */
 
 	atomic_bool revoked;           /* for good: nothing of it is served any more */
-	atomic_bool bare;              /* its owner removed data/: the next bind makes it again */
+	atomic_bool bare;              /* its owner removed data/, here: the next bind makes it again */
 	atomic_int_least64_t used;     /* Unix seconds of the last bind or unbind; moved on while it is bound */
 	atomic_int_least64_t stored;   /* what meta.json has of it at least */
 	atomic_int_least64_t created;  /* as meta.json has it: another time is another session. 0: not known yet */

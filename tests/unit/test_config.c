@@ -60,9 +60,9 @@ static bool same(const struct config *a, const struct config *b)
 {
 	return a->allow_other == b->allow_other && a->exec == b->exec && strcmp(a->keys, b->keys) == 0 &&
 	       strcmp(a->audience, b->audience) == 0 && a->leeway == b->leeway && a->max_lifetime == b->max_lifetime &&
-	       a->io == b->io && a->names == b->names && a->symlinks == b->symlinks && a->special == b->special &&
-	       strcmp(a->audit, b->audit) == 0 && a->threads == b->threads && a->idle == b->idle &&
-	       a->lifetime == b->lifetime && a->revalidate == b->revalidate;
+	       a->io == b->io && a->names == b->names && a->cache == b->cache && a->symlinks == b->symlinks &&
+	       a->special == b->special && strcmp(a->audit, b->audit) == 0 && a->threads == b->threads &&
+	       a->idle == b->idle && a->lifetime == b->lifetime && a->revalidate == b->revalidate;
 }
 
 static bool is_default(const struct config *c)
@@ -108,8 +108,8 @@ static void test_defaults(void)
 	is_str(c.audience, "sessionfs", "defaults: tokens.audience");
 	ok(c.leeway == 30 && c.max_lifetime == 30 * 86400, "defaults: times");
 	ok(c.idle == 0 && c.lifetime == 0 && c.revalidate == 2, "defaults: nothing is removed by age; 2 s");
-	ok(c.io == IO_GUARDED && c.names == NAMES_STEADY && c.threads == 0,
-	   "defaults: files.io, files.names, daemon.threads");
+	ok(c.io == IO_GUARDED && c.names == NAMES_STEADY && c.cache == CACHE_PRIVATE && c.threads == 0,
+	   "defaults: files.io, files.names, files.cache, daemon.threads");
 	is_str(c.audit, "stderr", "defaults: audit.to");
 	config_free(&c);
 	ok(!c.keys && !c.audience && !c.audit, "a freed configuration owns nothing");
@@ -128,7 +128,7 @@ static void test_accepted(void)
 		  "# a comment\n; another\n\n  \t\n"
 		  "[mount]\nallow_other = no\nexec=yes\n"
 		  "[tokens]\nkeys\t=\t/srv/a b;c#d=e:f\naudience = caf\xc3\xa9  \nleeway = 0s\nmax_lifetime = 8h\n"
-		  "[files]\nio = strict\nnames = hidden\nsymlinks = allow\nspecial = allow\n"
+		  "[files]\nio = strict\nnames = hidden\ncache = shared\nsymlinks = allow\nspecial = allow\n"
 		  "[audit]\nto = /var/log/a.json\n[daemon]\nthreads = 64\nrevalidate = 1m\n[mount]\n"
 		  "[retention]\nidle = 30d\nlifetime = none\n");
 	is_str(res.report, "", "every key at once: no fault");
@@ -138,7 +138,8 @@ static void test_accepted(void)
 	is_str(c->keys, "/srv/a b;c#d=e:f", "a value keeps its spaces, ; # = and :");
 	is_str(c->audience, "caf\xc3\xa9", "white space around a value is not part of it");
 	ok(c->leeway == 0 && c->max_lifetime == 28800, "times in s, h and m");
-	ok(c->io == IO_STRICT && c->names == NAMES_HIDDEN && c->threads == 64, "choices and counts are read");
+	ok(c->io == IO_STRICT && c->names == NAMES_HIDDEN && c->cache == CACHE_SHARED && c->threads == 64,
+	   "choices and counts are read");
 	ok(c->idle == 30 * 86400 && c->lifetime == 0 && c->revalidate == 60, "ages are read, and none is no age");
 	is_str(c->audit, "/var/log/a.json", "an audit file is read");
 	config_free(c);
