@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hammer [-r ROUNDS] [-s SEED] MOUNT threads|processes|handles|switch TOKEN-FILE…
+ * hammer [-r ROUNDS] [-s SEED] [-t SECONDS] [-f] [-a MOUNT] MOUNT threads|processes|handles|switch TOKEN-FILE…
  *
  * One worker for each token, all at once, under the same relative names: create, write, read back, rename, unlink, list,
  * and now and then a grab at a neighbour's session. One foreign byte, name or size is a failure. Prints TAP.
@@ -9,6 +9,11 @@
  * one byte. In the first three modes a worker is alone in its session, and knows exactly what must be there. In `switch`
  * each worker binds the sessions in turn on one control file, so several are in one session at a time: then names may
  * come and go and files may be seen half-written, but bytes, sizes and names of another session may never be seen.
+ *
+ * -a: another mount of the same store, with cache = shared on both. Each worker is bound on both, and each operation is made
+ * through any one of them: what was left through one must be what is found through the other. At the end everything is
+ * read once more through each. -f: fsync after each write. -t: for so many seconds, however many rounds that are. The
+ * longest that any one operation took is told, and not judged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bind.h"
@@ -41,11 +47,14 @@ struct session {
 
 /* Shared by all workers, processes too. */
 struct tally {
-	atomic_long operations, grabs, refused, foreign, wrong, failed, bound;
+	atomic_long operations, grabs, refused, foreign, wrong, failed, bound, rounds, longest; /* longest in ms */
 	atomic_int said;
 };
 
-static const char *mount_point;
+static const char *mounts[2];
+static int nmounts;
+static long seconds;
+static int sync_files;
 static enum mode mode;
 static long rounds = 200;
 static uint64_t seed = 20240229;
@@ -56,9 +65,10 @@ static struct tally *tally;
 struct worker {
 	int number;
 	uint64_t random;
-	const struct session *in; /* the session that it is bound to */
-	char dir[PATH_MAX - 64];  /* and where that is */
-	int size[NAMES];          /* of the files that there are; -1: there is none */
+	const struct session *in;   /* the session that it is bound to */
+	int at;                     /* the mount of the operation at hand */
+	char dir[2][PATH_MAX - 64]; /* and where the session is, on each */
+	int size[NAMES];            /* of the files that there are; -1: there is none */
 };
 
 /* Counts one fault, and tells of the first few. */
@@ -105,7 +115,7 @@ static int size_is_own(const struct session *s, long long size)
 
 static void path_of(const struct worker *w, char path[static PATH_MAX], uint32_t name)
 {
-	snprintf(path, PATH_MAX, "%s/file-%02u.csv", w->dir, name);
+	snprintf(path, PATH_MAX, "%s/file-%02u.csv", w->dir[w->at], name);
 }
 
 /* In `switch` another worker may have been first. */
@@ -138,7 +148,10 @@ static void do_write(struct worker *w, uint32_t name)
 	}
 	if (write(fd, text, (size_t)size) != size)
 		fault(w, &tally->failed, "write file-%02u: %s", name, strerror(errno));
-	close(fd);
+	if (sync_files && fsync(fd) < 0)
+		fault(w, &tally->failed, "fsync file-%02u: %s", name, strerror(errno));
+	if (close(fd) < 0)
+		fault(w, &tally->failed, "close file-%02u: %s", name, strerror(errno));
 	w->size[name] = size;
 }
 
@@ -214,7 +227,7 @@ static void do_list(struct worker *w)
 {
 	int seen[NAMES] = {0}, own = 0;
 	struct dirent *e;
-	DIR *d = opendir(w->dir);
+	DIR *d = opendir(w->dir[w->at]);
 	uint32_t name;
 	char rest;
 
@@ -251,7 +264,7 @@ static void do_grab(struct worker *w, uint32_t name)
 
 	if (other == w->in)
 		return;
-	snprintf(path, sizeof path, "%s/%s/file-%02u.csv", mount_point, other->sid, name);
+	snprintf(path, sizeof path, "%s/%s/file-%02u.csv", mounts[w->at], other->sid, name);
 	atomic_fetch_add(&tally->grabs, 1);
 	fd = open(path, any(w, 2) ? O_RDONLY | O_CLOEXEC : O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd >= 0) {
@@ -264,11 +277,21 @@ static void do_grab(struct worker *w, uint32_t name)
 	}
 }
 
-/* One operation of a worker in the session that it is bound to. */
+static long long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+/* One operation of a worker in the session that it is bound to, through any one of the mounts. */
 static void operate(struct worker *w)
 {
 	uint32_t name = any(w, NAMES);
+	long long began = now_ms();
 
+	w->at = nmounts > 1 ? (int)any(w, 2) : 0;
 	switch (any(w, 9)) {
 	case 0:
 	case 1: do_write(w, name); break;
@@ -281,13 +304,27 @@ static void operate(struct worker *w)
 	case 8: do_grab(w, name); break;
 	}
 	atomic_fetch_add(&tally->operations, 1);
+	long took = (long)(now_ms() - began), longest = tally->longest;
+	while (took > longest && !atomic_compare_exchange_weak(&tally->longest, &longest, took))
+		;
 }
 
-/* Binds a control file to a session, and finds out where that is. 0 or -errno. */
-static int enter(struct worker *w, int control, const struct session *s)
+/* What is there at the end, through each of the mounts. */
+static void look_again(struct worker *w)
+{
+	for (w->at = 0; w->at < nmounts; w->at++) {
+		do_list(w);
+		for (uint32_t name = 0; name < NAMES; name++)
+			do_read(w, name);
+	}
+	w->at = 0;
+}
+
+/* Binds a control file of a mount to a session, and finds out where that is. 0 or -errno. */
+static int enter_at(struct worker *w, int at, int control, const struct session *s)
 {
 	char json[4096], path[256];
-	int r = bind_write(control, s->token_file, NULL);
+	int r = control < 0 ? control : bind_write(control, s->token_file, NULL);
 
 	w->in = s;
 	if (r < 0)
@@ -297,9 +334,16 @@ static int enter(struct worker *w, int control, const struct session *s)
 		return n < 0 ? -errno : -EIO;
 	json[n] = '\0';
 	json_value(json, mode == HANDLES ? "path" : "sid", path, sizeof path);
-	snprintf(w->dir, sizeof w->dir, "%s/%s", mount_point, path);
+	snprintf(w->dir[at], sizeof w->dir[at], "%s/%s", mounts[at], path);
 	atomic_fetch_add(&tally->bound, 1);
 	return 0;
+}
+
+static int enter(struct worker *w, const int control[2], const struct session *s)
+{
+	int r = enter_at(w, 0, control[0], s);
+
+	return r < 0 || nmounts == 1 ? r : enter_at(w, 1, control[1], s);
 }
 
 static void work(int number)
@@ -307,19 +351,27 @@ static void work(int number)
 	static const char *const kinds[] = {"thread", "process", "handle", "thread"};
 	struct worker w = {
 		.number = number, .random = seed * 2654435761u + (uint64_t)number + 1, .in = &sessions[number]};
-	int control = control_open(mount_point, kinds[mode]);
-	int r = control < 0 ? control : enter(&w, control, w.in);
+	long long end = now_ms() + seconds * 1000;
+	int control[2] = {-1, -1};
+
+	for (int at = 0; at < nmounts; at++)
+		control[at] = control_open(mounts[at], kinds[mode]);
+	int r = enter(&w, control, w.in);
 
 	memset(w.size, -1, sizeof w.size);
 	if (r < 0)
 		fault(&w, &tally->failed, "bind: %s", strerror(-r));
-	for (long i = 0; r == 0 && i < rounds; i++) {
+	for (long i = 0; r == 0 && (seconds ? now_ms() < end : i < rounds); i++) {
 		if (mode == SWITCH && (r = enter(&w, control, &sessions[any(&w, (uint32_t)count)])) < 0)
 			fault(&w, &tally->failed, "bind: %s", strerror(-r));
 		for (int j = 0; r == 0 && j < 10; j++)
 			operate(&w);
+		atomic_fetch_add(&tally->rounds, 1);
 	}
-	close(control);
+	if (r == 0)
+		look_again(&w);
+	for (int at = 0; at < nmounts; at++)
+		close(control[at]);
 }
 
 static void *work_thread(void *arg)
@@ -332,7 +384,7 @@ static void *work_thread(void *arg)
 static int prepare(struct session *s)
 {
 	char json[4096], path[PATH_MAX];
-	int control = control_open(mount_point, "thread");
+	int control = control_open(mounts[0], "thread");
 	int r = control < 0 ? control : bind_write(control, s->token_file, NULL);
 
 	if (r < 0) {
@@ -346,10 +398,10 @@ static int prepare(struct session *s)
 		return -EIO;
 	}
 	for (uint32_t i = 0; i < NAMES; i++) {
-		snprintf(path, sizeof path, "%s/%s/file-%02u.csv", mount_point, s->sid, i);
+		snprintf(path, sizeof path, "%s/%s/file-%02u.csv", mounts[0], s->sid, i);
 		unlink(path);
 	}
-	snprintf(path, sizeof path, "%s/%s/only-%s", mount_point, s->sid, s->sid);
+	snprintf(path, sizeof path, "%s/%s/only-%s", mounts[0], s->sid, s->sid);
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0) {
 		printf("Bail out! %s: %s\n", path, strerror(errno));
@@ -400,7 +452,9 @@ __attribute__((format(printf, 2, 3))) static int claim(int holds, const char *fm
 
 static int usage(void)
 {
-	fputs("usage: hammer [-r ROUNDS] [-s SEED] MOUNT threads|processes|handles|switch TOKEN-FILE...\n", stderr);
+	fputs("usage: hammer [-r ROUNDS] [-s SEED] [-t SECONDS] [-f] [-a MOUNT] MOUNT "
+	      "threads|processes|handles|switch TOKEN-FILE...\n",
+	      stderr);
 	return 2;
 }
 
@@ -408,11 +462,17 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "r:s:")) != -1) {
+	while ((opt = getopt(argc, argv, "r:s:t:fa:")) != -1) {
 		if (opt == 'r')
 			rounds = atol(optarg);
 		else if (opt == 's')
 			seed = strtoull(optarg, NULL, 0);
+		else if (opt == 't')
+			seconds = atol(optarg);
+		else if (opt == 'f')
+			sync_files = 1;
+		else if (opt == 'a')
+			mounts[1] = optarg;
 		else
 			return usage();
 	}
@@ -420,7 +480,8 @@ int main(int argc, char **argv)
 	argc -= optind;
 	if (argc < 4 || argc - 2 > WORKERS_MAX)
 		return usage();
-	mount_point = argv[0];
+	mounts[0] = argv[0];
+	nmounts = mounts[1] ? 2 : 1;
 	while (strcmp(mode_names[mode], argv[1]))
 		if (++mode > SWITCH)
 			return usage();
@@ -440,15 +501,18 @@ int main(int argc, char **argv)
 		run_threads();
 
 	int good = 1;
-	good &= claim(tally->bound >= count, "%s: all %d workers were bound", mode_names[mode], count);
-	good &= claim(tally->operations == count * rounds * 10 || tally->failed, "%s: all %ld operations were made",
-		      mode_names[mode], count * rounds * 10);
+	good &= claim(tally->bound >= count * nmounts, "%s: all %d workers were bound", mode_names[mode], count);
+	if (seconds)
+		rounds = tally->rounds / count;
+	good &= claim((seconds ? rounds > 0 : tally->operations == count * rounds * 10) || tally->failed,
+		      "%s: all operations were made", mode_names[mode]);
 	good &= claim(!tally->foreign, "%s: no byte, name or size of another session", mode_names[mode]);
 	good &= claim(!tally->wrong, "%s: everybody finds what he left", mode_names[mode]);
 	good &= claim(tally->grabs > 0 && tally->refused == tally->grabs,
 		      "%s: every grab at another session was refused", mode_names[mode]);
 	good &= claim(!tally->failed, "%s: nothing else failed", mode_names[mode]);
-	printf("1..%d\n# %s: seed %llu, %ld operations, %ld grabs, %ld binds\n", claims, mode_names[mode],
-	       (unsigned long long)seed, (long)tally->operations, (long)tally->grabs, (long)tally->bound);
+	printf("1..%d\n# %s: seed %llu, %ld operations, %ld grabs, %ld binds, the longest took %ld ms\n", claims,
+	       mode_names[mode], (unsigned long long)seed, (long)tally->operations, (long)tally->grabs,
+	       (long)tally->bound, (long)tally->longest);
 	return !good;
 }
