@@ -243,6 +243,15 @@ test: setup
 check: $(filter $(PROTO:%=$(B)/tests/unit/test_%),$(UNIT_TESTS))
 	@tests/run $^
 
+# Several instances over one store, on a cluster that the test starts itself. The servers come from Debian, and only unpacked.
+test-cluster test-nfs: test-%:
+	@packaging/setup $*
+	$(MAKE) tests
+	@TEST_SECONDS=600 SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run tests/cluster/$(CLUSTER_TEST.$*)
+
+CLUSTER_TEST.cluster := moosefs.t
+CLUSTER_TEST.nfs     := nfs.t
+
 test-unit: setup
 	$(MAKE) variant=asan unit
 	@tests/run $(UNIT:%=build/asan/tests/unit/test_%)
@@ -354,6 +363,8 @@ help:
 	@echo 'check             the unit tests that need neither root nor a mount'
 	@echo 'test-deb          the Debian packages, from building to purging (root)'
 	@echo 'test-asan, -tsan  every test against a daemon built with the sanitizers (root)'
+	@echo 'test-cluster      two instances over MooseFS, while chunkservers fail (root)'
+	@echo 'test-nfs          two instances over NFSv4.1, in two guests (root)'
 	@echo 'bench             setup, then requests per operation and throughput (root)'
 	@echo 'asan, tsan        programs and tests with sanitizers, in build/asan and build/tsan'
 	@echo 'fuzz              the parsers, with clang, FUZZ_RUNS=$(FUZZ_RUNS) each'
@@ -367,5 +378,5 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:
-.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan test-deb \
+.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan test-deb test-cluster test-nfs \
 	scan format format-check install uninstall install-python uninstall-python deb clean distclean help FORCE

@@ -304,6 +304,8 @@ static void wait_for_end(struct fs *fs, const sigset_t *signals)
 static unsigned thread_count(const struct config *c)
 {
 	unsigned suits = 4 * (unsigned)get_nprocs();
+	if (c->cache == CACHE_SHARED) /* a network filesystem can keep each one waiting for a minute */
+		suits = 32;
 	return c->threads ? c->threads : suits < 8 ? 8 : suits > 32 ? 32 : suits;
 }
 
