@@ -22,7 +22,7 @@ B       := build/$(variant)
 PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log notify config json keyring store meta durable tree trash ended audit sink reason stats exposition \
+FS := log notify config json keyring store meta durable probe tree trash ended audit sink reason stats exposition \
 	caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file opened heartbeat roster requirement release clock retention \
 	request ops io dir root control bind report invalidate ticker reaper instance loop
@@ -46,6 +46,7 @@ UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
+DEFICIENT_SRCS := tests/fstest/deficient.c
 CLIENT_SRCS := tests/fstest/client.c
 BENCH_SRCS  := tests/bench/bench.c
 
@@ -66,12 +67,12 @@ SHARED        := $(B)/$(SONAME) $(B)/libsessionfs.so
 STATIC        := $(B)/libsessionfs.a
 CLIENT        := $(B)/tests/fstest/client
 UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
-DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer
+DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer $(B)/tests/fstest/deficient
 BENCH         := $(B)/tests/bench/bench
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
 SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(LISTING_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-	$(FSTEST_SRCS) $(HAMMER_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
+	$(FSTEST_SRCS) $(HAMMER_SRCS) $(DEFICIENT_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
 
 # --- libraries ------------------------------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ $(B)/pic/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(compile) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-$(call objs,$(FUSE_SRCS)): cpp += $(FUSE_CFLAGS)
+$(call objs,$(FUSE_SRCS) $(DEFICIENT_SRCS)): cpp += $(FUSE_CFLAGS)
 
 # All but main, so that each program and unit test takes what it needs.
 $(CORE): $(call objs,$(PROTO_SRCS) $(FS_SRCS))
@@ -156,6 +157,7 @@ $(UNIT_TESTS): %: %.o $(CORE)
 $(FUZZERS): %: %.o $(CORE)
 $(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)
 $(B)/tests/fstest/hammer: $(call objs,$(HAMMER_SRCS)) $(CORE)
+$(B)/tests/fstest/deficient: $(call objs,$(DEFICIENT_SRCS))
 $(BENCH): $(call objs,$(BENCH_SRCS)) $(CORE)
 
 $(PROGRAMS) $(UNIT_TESTS) $(FUZZERS) $(DRIVERS) $(BENCH):

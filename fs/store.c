@@ -10,6 +10,7 @@
 
 #include "durable.h"
 #include "ended.h"
+#include "probe.h"
 #include "stats.h"
 #include "trash.h"
 #include "tree.h"
@@ -140,9 +141,14 @@ static int open_checked(const char *given, bool create, char *err, size_t errlen
 	if ((st.st_mode & 0777) != 0700)
 		return refuse(-EPERM, path, err, errlen, "has mode %04o; a store must be 0700", st.st_mode & 07777);
 
+	char lacks[256];
+	int r = create ? probe_filesystem(fd, lacks, sizeof(lacks)) : 0;
+	if (r < 0)
+		return refuse(r, path, err, errlen, "%s", lacks);
+
 	_cleanup_free_ char *text = NULL;
 	size_t len;
-	int r = durable_read(fd, "FORMAT", FORMAT_SIZE_MAX, &text, &len);
+	r = durable_read(fd, "FORMAT", FORMAT_SIZE_MAX, &text, &len);
 	if (r == -ENOENT && create) {
 		r = is_empty(fd);
 		if (r > 0)

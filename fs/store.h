@@ -41,8 +41,8 @@ struct store; /* opaque */
 
 /*
  * Opens a store, or makes one of an empty directory. Returns 0; -errno with one line that names the path and the
- * reason in err: missing, not a directory, not 0700, another owner, a FORMAT of another version, not empty and not
- * ours. A store that is read-only opens when its FORMAT is there.
+ * reason in err: missing, not a directory, not 0700, another owner, on a filesystem that won't do (probe.h), a FORMAT of
+ * another version, not empty and not ours. A store that is read-only opens when its FORMAT is there.
  */
 int store_open(const char *path, char *err, size_t errlen, struct store **ret);
 /* The same for tools that only look: never makes a store. */
