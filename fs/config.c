@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <ini.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 
@@ -253,6 +254,44 @@ static int set_name(const struct key *k, const char *text, void *field, char rea
 const char *config_release_name(enum config_release policy)
 {
 	return find_key("release", "policy")->range[policy];
+}
+
+/* --- what all daemons of a store should agree on --- */
+
+static bool is_agreed(const struct key *k)
+{
+	static const char *const sections[] = {"limits", "retention", "release"};
+	for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+		if (strcmp(k->section, sections[i]) == 0)
+			return true;
+	return k->set == set_audience || strcmp(k->name, "cache") == 0;
+}
+
+static void value_text(const struct config *c, const struct key *k, char *text, size_t size)
+{
+	const void *field = (const char *)c + k->field;
+	if (owns_text(k))
+		snprintf(text, size, "%s", *(char *const *)field);
+	else if (k->set == set_flag)
+		snprintf(text, size, "%s", k->range[*(const bool *)field]);
+	else if (k->set == set_choice)
+		snprintf(text, size, "%s", k->range[*(const int *)field]);
+	else if (k->set == set_count)
+		snprintf(text, size, "%u", *(const unsigned *)field);
+	else /* times and sizes */
+		snprintf(text, size, "%" PRId64, *(const int64_t *)field);
+}
+
+void config_each_agreed(const struct config *c, config_visit_fn *visit, void *ctx)
+{
+	char key[64], value[PATH_MAX];
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (!is_agreed(&keys[i]))
+			continue;
+		snprintf(key, sizeof(key), "%s.%s", keys[i].section, keys[i].name);
+		value_text(c, &keys[i], value, sizeof(value));
+		visit(ctx, key, value);
+	}
 }
 
 /* --- the configuration as a value --- */

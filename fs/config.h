@@ -39,6 +39,14 @@ struct config {
 	int64_t revalidate;          /* daemon.revalidate = 2s; seconds, 1 to 60 */
 };
 
+/*
+ * Calls visit for each key that all daemons of one store should have the same value of, with that value as text: where
+ * they differ, what one promises the other breaks (sessionfs(8)). They are those of [limits], [retention] and [release],
+ * tokens.audience and files.cache.
+ */
+typedef void config_visit_fn(void *ctx, const char *key, const char *value);
+void config_each_agreed(const struct config *c, config_visit_fn *visit, void *ctx);
+
 /* The policy as it is written. */
 const char *config_release_name(enum config_release policy);
 

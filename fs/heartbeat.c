@@ -42,6 +42,34 @@ static bool get_releases(const json_t *list, struct heartbeat *h)
 	return true;
 }
 
+/* It ends up in a log: no line of its own. */
+static bool is_plain(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+/* Optional: releases before it had none. */
+static bool get_settings(json_t *o, struct heartbeat *h)
+{
+	const char *key;
+	const json_t *value;
+	if (o && (!json_is_object(o) || json_object_size(o) > HEARTBEAT_SETTINGS_MAX))
+		return false;
+	json_object_foreach(o, key, value)
+	{
+		struct heartbeat_setting *s = &h->settings[h->n_settings];
+		if (strlen(key) > HEARTBEAT_KEY_MAX || !is_plain(key) ||
+		    !json_get_text(o, key, true, s->value, sizeof(s->value)) || !is_plain(s->value))
+			return false;
+		snprintf(s->key, sizeof(s->key), "%s", key);
+		h->n_settings++;
+	}
+	return true;
+}
+
 int heartbeat_parse(const char *text, size_t len, struct heartbeat *ret)
 {
 	_cleanup_json_ json_t *o = NULL;
@@ -59,7 +87,8 @@ int heartbeat_parse(const char *text, size_t len, struct heartbeat *ret)
 	    !json_get_count(o, "every", false, &h.every) || !json_get_flag(o, "stopped", &h.stopped) ||
 	    !json_get_text(o, "policy", false, h.policy, sizeof(h.policy)) ||
 	    !json_get_count(o, "sessions", false, &h.sessions) || !json_get_count(o, "bindings", false, &h.bindings) ||
-	    !json_get_count(o, "mixed", false, &h.mixed) || !get_releases(json_object_get(o, "releases"), &h))
+	    !json_get_count(o, "mixed", false, &h.mixed) || !get_settings(json_object_get(o, "settings"), &h) ||
+	    !get_releases(json_object_get(o, "releases"), &h))
 		return -EUCLEAN;
 	*ret = h;
 	return 0;
@@ -81,16 +110,20 @@ int heartbeat_format(const struct heartbeat *h, char **ret, size_t *len)
 {
 	if (!instance_name_valid(h->name) || !run_valid(h->run) || h->beat == 0)
 		return -EINVAL;
-	_cleanup_json_ json_t *o = json_pack("{ss ss ss ss ss sI sI sb ss sI sI sI s[]}", "name", h->name, "run",
-					     h->run, "version", h->version, "host", h->host, "mount", h->mount, "pid",
-					     (json_int_t)h->pid, "every", (json_int_t)h->every, "stopped", h->stopped,
-					     "policy", h->policy, "sessions", (json_int_t)h->sessions, "bindings",
-					     (json_int_t)h->bindings, "mixed", (json_int_t)h->mixed, "releases");
+	_cleanup_json_ json_t *o = json_pack(
+		"{ss ss ss ss ss sI sI sb ss sI sI sI s{} s[]}", "name", h->name, "run", h->run, "version", h->version,
+		"host", h->host, "mount", h->mount, "pid", (json_int_t)h->pid, "every", (json_int_t)h->every, "stopped",
+		h->stopped, "policy", h->policy, "sessions", (json_int_t)h->sessions, "bindings",
+		(json_int_t)h->bindings, "mixed", (json_int_t)h->mixed, "settings", "releases");
 	if (!o)
 		return -EINVAL; /* a host or a mount that is not UTF-8 */
 	int r = json_set_time(o, "since", h->since);
 	if (r == 0)
 		r = json_set_time(o, "beat", h->beat);
+	for (size_t i = 0; r == 0 && i < h->n_settings; i++)
+		if (json_object_set_new(json_object_get(o, "settings"), h->settings[i].key,
+					json_string(h->settings[i].value)) < 0)
+			r = -EINVAL;
 	for (size_t i = 0; r == 0 && i < h->n_releases; i++)
 		if (!release_or_none(h->releases[i].release) ||
 		    json_array_append_new(json_object_get(o, "releases"), release_object(&h->releases[i])) < 0)

@@ -4,7 +4,7 @@
  *
  *     {"name":"web1-3f2a91c0","run":"9f…","version":"0.1.0","host":"web1","mount":"/srv/app/instance/uploads","pid":812,
  *      "since":"2026-01-31T09:00:00Z","beat":"…","every":5,"stopped":true,"policy":"observe","sessions":12,"bindings":6,
- *      "mixed":3,"releases":[{"release":"2026.01","workers":6,"refused":0,"sessions":9,"binds":1203,"last":"…"}]}
+ *      "mixed":3,"settings":{"files.cache":"shared"},"releases":[{"release":"2026.01","workers":6,"refused":0,"sessions":9,"binds":1203,"last":"…"}]}
  *
  * Who reads it may meet one of a later release, half a disk's worth of garbage, or a name that is not the file's: it is
  * what another machine says, and nothing is decided by it.
@@ -22,7 +22,10 @@
 #define INSTANCE_NAME_MAX 64
 #define HEARTBEAT_SIZE_MAX 65536  /* bytes of a file; more than any that we write */
 #define HEARTBEAT_RELEASES_MAX 32 /* those that were bound last */
-#define RUN_ID_LEN 16             /* lower-case hex digits, new with each start */
+#define HEARTBEAT_SETTINGS_MAX 24
+#define HEARTBEAT_KEY_MAX 47
+#define HEARTBEAT_VALUE_MAX 255
+#define RUN_ID_LEN 16 /* lower-case hex digits, new with each start */
 
 struct heartbeat_release {
 	char release[RELEASE_MAX + 1]; /* "" for workers that name none */
@@ -31,6 +34,12 @@ struct heartbeat_release {
 	uint64_t sessions;             /* held by this instance, and served by it last */
 	uint64_t binds;                /* since the instance started */
 	int64_t last;                  /* Unix seconds of the last bind */
+};
+
+/* A key that the instances of a store should agree on (agreement.h), and what it is there. */
+struct heartbeat_setting {
+	char key[HEARTBEAT_KEY_MAX + 1];
+	char value[HEARTBEAT_VALUE_MAX + 1];
 };
 
 struct heartbeat {
@@ -46,6 +55,8 @@ struct heartbeat {
 	char policy[16];     /* release.policy */
 	uint64_t sessions, bindings;
 	uint64_t mixed; /* sessions held by this instance that more than one release served */
+	size_t n_settings;
+	struct heartbeat_setting settings[HEARTBEAT_SETTINGS_MAX];
 	size_t n_releases;
 	struct heartbeat_release releases[HEARTBEAT_RELEASES_MAX];
 };

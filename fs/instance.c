@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <time.h>
 
+#include "agreement.h"
 #include "bind.h"
 #include "fs.h"
 #include "log.h"
@@ -21,6 +22,7 @@ struct instance {
 	struct ticker *ticker;
 	uint64_t ticks;     /* the ticker's own, as is what follows */
 	bool clash, failed; /* said in the log */
+	struct agreement agreement;
 };
 
 /* ---- the name ---- */
@@ -103,6 +105,7 @@ static void describe(const struct instance *i, bool stopped, struct heartbeat *h
 	snprintf(h->policy, sizeof(h->policy), "%s", config_release_name(fs->config.release));
 	copy_text(h->host, sizeof(h->host), host);
 	copy_text(h->mount, sizeof(h->mount), fs->mountpoint);
+	agreement_describe(&fs->config, fs->keys, h);
 	h->n_releases = release_list(fs->release, h->releases);
 	count_sessions(fs, h);
 }
@@ -126,6 +129,30 @@ static void beat(struct instance *i, bool stopped)
 	if (err && !i->failed)
 		log_warn("nodes/%s.json: %s", i->fs->instance, strerror(-err));
 	i->failed = err != 0;
+}
+
+struct comparison {
+	struct instance *instance;
+	struct heartbeat own;
+};
+
+static int compare(void *ctx, const char *name, const struct heartbeat *h, int error)
+{
+	struct comparison *c = ctx;
+	char line[AGREEMENT_LINE_MAX];
+	(void)error;
+	if (!h || strcmp(name, c->own.name) == 0)
+		return 0;
+	for (size_t at = 0; agreement_differs(&c->instance->agreement, &c->own, h, &at, line);)
+		log_warn("%s", line);
+	return 0;
+}
+
+static void see_others(struct instance *i)
+{
+	struct comparison c = {.instance = i};
+	describe(i, false, &c.own);
+	roster_each(store_fd(i->fs->store), compare, &c);
 }
 
 static int forget_old(void *ctx, const char *name, const struct heartbeat *h, int error)
@@ -154,6 +181,7 @@ static void tick(void *ctx, int64_t now)
 	if (i->ticks > 1)
 		see_clash(i);
 	beat(i, false);
+	see_others(i);
 }
 
 struct instance *instance_start(struct fs *fs)

@@ -6,6 +6,8 @@
  * The name is the same after a restart, so that what an instance keeps in the store under its name is found again. Two
  * that run under one name would take each other's; each sees the other's heartbeats, and says so in the log.
  *
+ * It also tells where another's configuration contradicts this one's (agreement.h), once in the log.
+ *
  * A thread of its own, since the store may keep it waiting: nothing else does.
  */
 #ifndef SESSIONFS_INSTANCE_H

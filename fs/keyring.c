@@ -307,6 +307,19 @@ int keyring_poll(struct keyring *k, char *err, size_t errlen)
 	return r < 0 && k->again ? 0 : r;
 }
 
+/* The sum of the kids' hashes: files come in no order. */
+void keyring_digest(struct keyring *k, char hex[static KEYRING_DIGEST_LEN + 1])
+{
+	unsigned char sum[KEYRING_DIGEST_LEN / 2] = {0}, hash[sizeof(sum)];
+	pthread_mutex_lock(&k->lock);
+	for (size_t i = 0; i < k->keys.n; i++) {
+		crypto_generichash(hash, sizeof(hash), (const unsigned char *)k->keys.list[i].kid, KID_LEN, NULL, 0);
+		sodium_add(sum, hash, sizeof(sum));
+	}
+	pthread_mutex_unlock(&k->lock);
+	sodium_bin2hex(hex, KEYRING_DIGEST_LEN + 1, sum, sizeof(sum));
+}
+
 bool keyring_has(struct keyring *k, const char *kid)
 {
 	pthread_mutex_lock(&k->lock);

@@ -38,6 +38,10 @@ int keyring_poll(struct keyring *k, char *err, size_t errlen);
 /* Whether a kid is trusted now. For ending bindings of removed keys. */
 bool keyring_has(struct keyring *k, const char *kid);
 
+/* A digest of the set of trusted kids, in hex: the same wherever the same keys are trusted. */
+#define KEYRING_DIGEST_LEN 32
+void keyring_digest(struct keyring *k, char hex[static KEYRING_DIGEST_LEN + 1]);
+
 /* As token_verify(). *kid gets the key that signed, on TOKEN_OK and TOKEN_EXPIRED. */
 enum token_fault keyring_check(struct keyring *k, const char *token, size_t len, int64_t now, struct claims *claims,
 			       char kid[static KID_LEN + 1]);

@@ -10,7 +10,7 @@
 static const char good[] =
 	"{\"name\":\"web1-3f2a91c0\",\"run\":\"0123456789abcdef\",\"version\":\"0.1.0\",\"host\":\"web1\",\"mount\":\"/srv/"
 	"up\",\"pid\":812,\"since\":\"2026-01-31T09:00:00Z\",\"beat\":\"2026-01-31T09:00:05Z\",\"every\":5,\"stopped\":"
-	"false,\"policy\":\"observe\",\"sessions\":12,\"bindings\":6,\"mixed\":3,\"releases\":[{\"release\":\"2026.01\","
+	"false,\"policy\":\"observe\",\"sessions\":12,\"bindings\":6,\"mixed\":3,\"settings\":{\"files.cache\":\"shared\",\"tokens.keys\":\"\"},\"releases\":[{\"release\":\"2026.01\","
 	"\"workers\":6,\"sessions\":9,\"binds\":1203,\"last\":\"2026-01-31T09:00:04Z\"},{\"release\":\"\",\"workers\":1,"
 	"\"sessions\":0,\"binds\":1}]}";
 
@@ -37,6 +37,9 @@ static void test_good(void)
 	is_int(heartbeat_parse(good, strlen(good), &h), 0, "a heartbeat is read");
 	is_str(h.name, "web1-3f2a91c0", "whose");
 	is_int(h.beat - h.since, 5, "its times");
+	ok(h.n_settings == 2 && strcmp(h.settings[0].key, "files.cache") == 0 &&
+		   strcmp(h.settings[0].value, "shared") == 0,
+	   "its settings");
 	is_int((long long)h.n_releases, 2, "its releases");
 	is_int((long long)h.releases[0].binds, 1203, "their numbers");
 	is_str(h.releases[1].release, "", "and the workers that name none");
@@ -90,6 +93,14 @@ static void test_garbage(void)
 	replaced("\"release\":\"2026.01\"", "\"release\":\"2026 01\"");
 	replaced("\"workers\":6", "\"workers\":6.5");
 	replaced("\"releases\":[", "\"releases\":[7,");
+
+	replaced("\"settings\":{", "\"settings\":[],\"x\":{");
+	replaced("\"shared\"", "7");
+	replaced("\"shared\"", "\"shared\\nsessionfs: all is well\"");
+	char long_value[HEARTBEAT_VALUE_MAX + 16] = "\"";
+	memset(long_value + 1, 'x', HEARTBEAT_VALUE_MAX + 1);
+	strcat(long_value, "\"");
+	replaced("\"shared\"", long_value);
 
 	char many[HEARTBEAT_SIZE_MAX], *p = many;
 	p += sprintf(p, "%.*s", (int)(strstr(good, "[{") + 1 - good), good);
