@@ -165,6 +165,13 @@ $(PROGRAMS) $(UNIT_TESTS) $(FUZZERS) $(DRIVERS) $(BENCH):
 	$(call say,LD,$@)
 	$(Q)$(link) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
+# Preloaded into User-Mode Linux by tests/cluster/nfs.t.
+XSTATE := $(B)/tests/cluster/xstate.so
+$(XSTATE): tests/cluster/xstate.c $(B)/.flags
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -shared -fPIC -O2 $(warn) -D_GNU_SOURCE $(CPPFLAGS) -o $@ $<
+
 # The client library. Stays where it was loaded (nodelete): threads that end call into it.
 $(B)/$(SONAME): $(call pic,$(LIB_SRCS)) tools/libsessionfs.map
 	$(call say,LD,$@)
@@ -249,7 +256,7 @@ check: $(filter $(PROTO:%=$(B)/tests/unit/test_%),$(UNIT_TESTS))
 # Several instances over one store, on a cluster that the test starts itself. The servers come from Debian, and only unpacked.
 test-cluster test-nfs: test-%:
 	@packaging/setup $*
-	$(MAKE) tests
+	$(MAKE) tests $(if $(filter nfs,$*),$(XSTATE))
 	@TEST_SECONDS=600 SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run tests/cluster/$(CLUSTER_TEST.$*)
 
 CLUSTER_TEST.cluster := moosefs.t

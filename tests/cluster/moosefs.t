@@ -7,11 +7,11 @@
 # tmpfs for their disks. When it ends, however it ends, the kernel takes all of it away, hung or not.
 if [[ -z ${CLUSTER_INSIDE-} ]]; then
 	export CLUSTER_INSIDE=1
-	exec unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@"
+	exec timeout -k 5 300 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 mount -t tmpfs -o size=4g,mode=755 cluster "${SCRATCH:=/mnt}" || { echo "Bail out! no tmpfs"; exit 2; }
 export TMPDIR=$SCRATCH
-LIMIT=${LIMIT:-400} PATIENCE=${PATIENCE:-300}
+LIMIT=3600 PATIENCE=${PATIENCE:-300}
 . "${0%/*}/../fstest/lib.sh"
 . "${0%/*}/workload.sh"
 

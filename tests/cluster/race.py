@@ -4,7 +4,8 @@
 
     race.py bind MOUNT WHEN TOKEN-FILE…       binds the tokens one after the other, the i-th at WHEN + i * STEP: a line for
                                               each, 0 or the errno's name
-    race.py use MOUNT SECONDS TOKEN-FILE      binds, and writes and reads a file until that is refused: the time of the
+    race.py use MOUNT SECONDS READY TOKEN-FILE
+                                              binds, makes the file READY, and writes and reads a file until that is refused: the time of the
                                               last that was granted and of the first that was refused, and its errno
 
 WHEN is in Unix seconds, and so are the times.
@@ -43,12 +44,12 @@ def bind(mount, when, *files):
             print(name(e))
 
 
-def use(mount, seconds, file):
+def use(mount, seconds, ready, file):
     fd = control(mount)
     os.write(fd, b"bind " + read(file) + b"\n")
     path = os.path.join(mount, "self/in-use")
     last, end = 0.0, time.time() + float(seconds)
-    print("bound", flush=True)
+    open(ready, "w").close()
     while time.time() < end:
         now = time.time()
         try:

@@ -10,8 +10,8 @@
 # and then calls `workload`, or single claims by name. A claim is a function that says pass or fail; to add one, write it
 # and put its name into the list at the end.
 
-CLUSTER=${BASH_SOURCE[0]%/*}
-SESSIONS=8
+CLUSTER=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
+SESSIONS=8 # as many as hammer_start names
 
 # Tokens for all that is below: made before the instances start, so that they may run where nothing can be minted.
 workload_tokens() {
@@ -53,6 +53,8 @@ handover() {
 	hands "a directory that one replaces is the new one" "new-one x" 1 'mkdir d; echo 1 >d/f; ls d' 2 'ls d' 1 'mv d e; mkdir d; echo x >d/new-one' 2 'ls d; cat d/new-one'
 	hands "a listing shows what the other did" "b d e f g" 2 'ls' 1 'echo 1 >h' 2 'rm h' 1 'ls'
 	hands "what one appends follows what the other appended" "one two three" 1 'echo one >log' 2 'echo two >>log' 1 'echo three >>log' 2 'cat log'
+	hands "a tree is removed whole, though its files were open a moment ago" "gone gone" 1 'mkdir -p t/u; for i in 1 2 3 4 5; do echo $i >t/u/$i; cat t/u/$i; done; cat t/u/*' \
+		2 'cat t/u/1' 2 'rm -rf t && echo gone; test -e t || echo gone'
 	hands "a whole megabyte is the same on both" "same" 1 'head -c 1000003 /dev/urandom >big; sha256sum big >sum' 2 'sha256sum -c sum >/dev/null && echo same'
 }
 
@@ -80,7 +82,7 @@ ownership() {
 	is "and the owner is the same for whoever asks again, on either" "$(
 		for ((i = 0; i < RACES; i++)); do
 			a=${files_a[i]} b=${files_b[i]}
-			[[ ${say_a[i]} = 0 ]] || { a=${files_b[i]} b=${files_a[i]}; }
+			[[ ${say_a[i]-} = 0 ]] || { a=${files_b[i]} b=${files_a[i]}; }
 			printf '%s\n' "$a" "$b"
 		done >"$T/order"
 		mapfile -t order <"$T/order"
@@ -94,9 +96,9 @@ ownership() {
 # Revoked through one, refused on the other.
 revocation() {
 	local user asked last first error
-	on 2 python3 "$CLUSTER/race.py" use "${MOUNTS[2]}" 20 "$T/ann.token" >"$T/use" 2>&1 &
+	on 2 python3 "$CLUSTER/race.py" use "${MOUNTS[2]}" 20 "$T/in-use" "$T/ann.token" >"$T/use" 2>&1 &
 	user=$!
-	if ! await grep -qs bound "$T/use"; then
+	if ! await test -e "$T/in-use"; then
 		fail "a session is in use on the second instance"
 		wait $user
 		diag "$(<"$T/use")"
@@ -114,13 +116,14 @@ revocation() {
 		on 2 python3 "$CLUSTER/race.py" bind "${MOUNTS[2]}" 0 "$T/ann.token")")" "EKEYREVOKED EKEYREVOKED"
 }
 
-# hammered CLAIM N OPTION…: a hammer on instance N, its claims among ours. `hammer_start` and `hammered_end` in two halves.
+# hammer_start NAME N MODE OPTION…: a hammer on instance N, in HAMMER_SESSIONS or all of them. hammer_claims NAME CLAIM makes
+# its claims ours.
 hammer_words() { local n=$1 mode=$2; shift 2; printf '%s\n' timeout -k 5 200 "$HAMMER" "$@" "${MOUNTS[$n]}" "$mode"; }
 hammer_start() {
 	local out=$1 n=$2 words i
 	shift 2
 	mapfile -t words < <(hammer_words "$n" "$@")
-	for ((i = 1; i <= SESSIONS; i++)); do words+=("$T/t$i.token"); done
+	for i in ${HAMMER_SESSIONS:-1 2 3 4 5 6 7 8}; do words+=("$T/t$i.token"); done
 	on "$n" "${words[@]}" >"$T/$out" 2>&1
 }
 hammer_claims() {

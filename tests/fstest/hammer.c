@@ -14,8 +14,8 @@
  * through any one of them: what was left through one must be what is found through the other. At the end everything is
  * read once more through each. -f: fsync after each write. -t: for so many seconds, however many rounds that are. -z: in
  * `switch` a hole may be seen (a NUL, which no session has): between hosts a write of several pages and a truncation of
- * the same file have no order. The
- * longest that any one operation took is told, and not judged.
+ * the same file have no order; .nfs… may be listed, and a name that two rename at once be busy. The longest that any one
+ * operation took is told, and not judged.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -123,7 +123,8 @@ static void path_of(const struct worker *w, char path[static PATH_MAX], uint32_t
 /* In `switch` another worker may have been first. */
 static int lost_race(int error)
 {
-	return mode == SWITCH && (error == ENOENT || error == EEXIST);
+	return mode == SWITCH &&
+	       (error == ENOENT || error == EEXIST || (holes && (error == ETXTBSY || error == ESTALE)));
 }
 
 static void check_size(struct worker *w, const char *what, uint32_t name, long long size)
@@ -209,7 +210,7 @@ static void do_rename(struct worker *w, uint32_t name)
 			w->size[other] = w->size[name];
 			w->size[name] = -1;
 		}
-	} else if (errno != ENOENT || (mode != SWITCH && w->size[name] >= 0)) {
+	} else if (!lost_race(errno) && (errno != ENOENT || (mode != SWITCH && w->size[name] >= 0))) {
 		fault(w, &tally->failed, "rename file-%02u: %s", name, strerror(errno));
 	}
 }
@@ -244,7 +245,8 @@ static void do_list(struct worker *w)
 			own = 1;
 		else if (sscanf(e->d_name, "file-%2u.csv%c", &name, &rest) == 1 && name < NAMES)
 			seen[name]++;
-		else
+		else if (!holes ||
+			 strncmp(e->d_name, ".nfs", 4)) /* what NFS makes of a file that is removed while open */
 			fault(w, &tally->foreign, "listed %s", e->d_name);
 	}
 	if (errno)
