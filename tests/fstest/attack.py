@@ -381,9 +381,14 @@ def cached_attributes():
 
 
 def gauges():
-    names = ("bindings", "sessions", "nodes", "open_files", "passthrough_files")
-    lines = dict(line.rsplit(" ", 1) for line in get(f"{MNT}/.sessionfs/metrics").splitlines() if line[0] != "#")
-    return {n: int(lines[f"sessionfs_{n}"]) for n in names}
+    counts = {f"sessionfs_{n}": None for n in ("bindings", "sessions", "nodes", "open_files", "passthrough_files")}
+    for line in get(f"{MNT}/.sessionfs/metrics").splitlines():
+        series, _, value = line.rpartition(" ")
+        family = series.partition("{")[0]
+        if family in counts:
+            counts[family] = (counts[family] or 0) + int(value)
+    assert None not in counts.values(), counts
+    return counts
 
 
 def killed():
