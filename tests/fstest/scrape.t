@@ -16,6 +16,9 @@ scrape() {
 up
 token alice alice alice-1
 fst must bind thread "$T/alice.token" : must put "$MNT/alice-1/f" text : stat "$MNT/bob-1" >/dev/null
+unheld() { [[ $(grep -c '^sessionfs_bindings{.*} 0$' "$MNT/.sessionfs/metrics") = 3 ]]; }
+await unheld || bail "a binding outlives its holder"
+export TIMEOUT=60 # the machine may have much else to do
 
 is "a mount is scraped" "$(scrape "$MNT" "$OUT")" "status 0"
 is "its file is for everybody to read" "$(stat -c '%a %U' "$OUT")" "644 root"
