@@ -209,6 +209,20 @@ down() {
 	DAEMON=
 }
 
+# Another daemon over the same store, at $TWO: second [SECTION.KEY=VALUE…]; stop_second ends it.
+second() {
+	local o
+	TWO=$T/mnt2
+	mkdir -p "$TWO"
+	mapfile -t o < <(options "audit.to=$T/audit2" daemon.name=two "$@")
+	timeout -k 5 30 "$BUILD/sessionfs" -c "$T/conf" "${o[@]}" "$T/store" "$TWO" >"$T/log2" 2>&1 </dev/null || bail "a second daemon does not start"
+	SECOND=$(daemon_of "$T/store" "$TWO")
+}
+stop_second() {
+	umount "$TWO"
+	await gone "$SECOND" || kill -KILL "$SECOND"
+}
+
 fst() { timeout -k 5 100 "$FSTEST" -m "$MNT" "$@" 2>&1; }
 
 # -- what is in the store -------------------------------------------------------------------------------------------------

@@ -7,16 +7,6 @@
 up
 TWO=$T/mnt2
 mkdir "$TWO"
-second() {
-	local o
-	mapfile -t o < <(options "audit.to=$T/audit2" daemon.name=two "$@")
-	timeout -k 5 30 "$BUILD/sessionfs" -c "$T/conf" "${o[@]}" "$T/store" "$TWO" >"$T/log2" 2>&1 </dev/null || bail "a second daemon does not start"
-	SECOND=$(daemon_of "$T/store" "$TWO")
-}
-stop_second() {
-	umount "$TWO"
-	await gone "$SECOND" || kill -KILL "$SECOND"
-}
 value() { awk -v n="$2" 'index($0, n " ") == 1 { print $NF; found = 1 } END { if (!found) print 0 }' "$1/.sessionfs/metrics"; }
 
 # elsewhere CLAIM WANT SID VERB…: bound through two, ended through one; all that is held there, and how long it took.
