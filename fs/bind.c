@@ -252,7 +252,7 @@ static int claim(struct request *r, const struct claims *claims, struct meta *me
 		err = store_told(store_use(fs->store, name, r->now));
 		if (!err)
 			meta->last_used = r->now;
-		/* Where nothing is removed for its age, a store that is full or read-only still serves who is known to it. */
+		/* Where nothing is removed for its age, a full or read-only store still serves who is known to it. */
 		else if (!rules.idle && err != -ENOENT && err != -EKEYREVOKED)
 			err = 0;
 	}
@@ -288,7 +288,9 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	struct fs *fs = r->fs;
 	const struct retention_rules rules = {.idle = fs->config.idle};
 	struct session *s = session_find(fs->sessions, claims->sid);
-	if (!s || root_is_bare(fs, s) || (!s->revoked && retention_is_stale(&rules, s->stored, r->now))) {
+	/* Again where it was removed, or just out of its place, between the claim and the look after it. */
+	bool again = !s || root_is_bare(fs, s) || (!s->revoked && retention_is_stale(&rules, s->stored, r->now));
+	for (int i = 0; again && i < CLAIMS; i++) {
 		struct meta meta;
 		_cleanup_close_ int dir = -1;
 		session_put(fs->sessions, s);
@@ -305,6 +307,7 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 		int read = s ? store_told(store_meta_read(fs->store, s->name, &meta)) : 0;
 		if (read == -ENOENT || (!read && meta.revoked))
 			close_session(fs, s, read == -ENOENT, "meanwhile");
+		again = read == -ENOENT;
 	}
 	if (!s) {
 		*err = -ENFILE;

@@ -3,9 +3,9 @@
  * Whether the wall clock can be believed: it is compared with one that only runs. Pure: the times are arguments.
  *
  * A clock that is set (by NTP, by hand, by a machine that was resumed from an image) makes all sessions old at once. So
- * what removes sessions for their age holds off for an hour after each jump, forward or back: for users to come back, and
- * for the operator to read the log. Then the clock is believed. A clock that is slewed, by less than one in a hundred,
- * does not jump.
+ * what removes sessions for their age holds off for an hour after each jump, forward or back: for users to come back,
+ * and for the operator to read the log. Then the clock is believed. A clock that is slewed, by less than one in a
+ * hundred, does not jump.
  */
 #ifndef SESSIONFS_CLOCK_H
 #define SESSIONFS_CLOCK_H
@@ -24,8 +24,8 @@ struct clock_watch { /* zeroed before the first look */
 };
 
 /*
- * Looks at both clocks, in ms: CLOCK_REALTIME and CLOCK_BOOTTIME, read one after the other. Returns by how much the wall
- * clock has jumped since the last look, 0 for not at all. The first look believes what it sees.
+ * Looks at both clocks, in ms: CLOCK_REALTIME and CLOCK_BOOTTIME, read one after the other. Returns by how much the
+ * wall clock has jumped since the last look, 0 for not at all. The first look believes what it sees.
  */
 int64_t clock_look(struct clock_watch *c, int64_t wall, int64_t boot);
 

@@ -29,9 +29,9 @@ int keyring_reload(struct keyring *k, char *err, size_t errlen);
 
 /*
  * Looks whether files of the directory have changed (names, numbers, sizes, owners, modes, times), and if so loads them
- * again, now and at the next call: a file may be written at this moment. For one thread, about once a second. 1:
- * other keys are trusted now; 0: nothing is new, or the old keys stay and it is tried again; -errno with a reason in err:
- * the old keys stay, all of them, until the files change again. That is said once for each change.
+ * again, now and at the next call: a file may be written at this moment. For one thread, about once a second. 1: other
+ * keys are trusted now; 0: nothing is new, or the old keys stay and it is tried again; -errno with a reason in err: the
+ * old keys stay, all of them, until the files change again. That is said once for each change.
  */
 int keyring_poll(struct keyring *k, char *err, size_t errlen);
 

@@ -86,8 +86,8 @@ static void look_at(struct fs *fs, struct session *s, bool told)
 	int err = store_told(store_meta_read(fs->store, s->name, &meta));
 	if (err == -ENOENT && !told) {
 		/*
-		 * On its way to the trash, or to be put back in a moment (trash.h), or the server's answer is an old one. Not
-		 * there twice, it is gone.
+		 * On its way to the trash, or to be put back in a moment (trash.h), or the server's answer is an old
+		 * one. Not there twice, it is gone.
 		 */
 		struct timespec moment = {.tv_nsec = 100000000};
 		nanosleep(&moment, NULL);
@@ -112,8 +112,8 @@ static void heard(const char *name, void *ctx)
 
 /*
  * Instances tell each other what they revoke and remove, and that is one listing (ended.h). What was not told, because
- * somebody crashed or had no room, or an operator did it by hand, is found by looking at all of them, some at each step;
- * few enough to be looked at in one step always are.
+ * somebody crashed or had no room, or an operator did it by hand, is found by looking at all of them, some at each
+ * step; few enough to be looked at in one step always are.
  */
 static void look_around(struct reaper *r)
 {

@@ -28,21 +28,22 @@ struct retention_rules {
 enum retention_end { RETENTION_KEEP, RETENTION_IDLE, RETENTION_LIFETIME };
 
 /*
- * Whether a session's time is over at `now` (Unix seconds). A session that was never used counts from its creation. Times
- * in the future are no age. Revoked ones stay until no token from before can be bound, which would make them anew.
+ * Whether a session's time is over at `now` (Unix seconds). A session that was never used counts from its creation.
+ * Times in the future are no age. Revoked ones stay until no token from before can be bound, which would make them
+ * anew.
  */
 enum retention_end retention_due(const struct meta *m, const struct retention_rules *rules, int64_t now);
 const char *retention_end_name(enum retention_end end); /* "idle", "lifetime" */
 
 /*
- * An instance does not know what others that share the store, or session-rm(1), take for idle. What it writes is right for
- * its own `idle`, and for all from this on (seconds).
+ * An instance does not know what others that share the store, or session-rm(1), take for idle. What it writes is right
+ * for its own `idle`, and for all from this on (seconds).
  */
 #define RETENTION_SAFE 3600
 
 /*
- * Whether a bind has to write the use first, last_used being `stored` in the store: from half of idle on, so that what is
- * not written first stays for another half, in which the instance writes it by the way.
+ * Whether a bind has to write the use first, last_used being `stored` in the store: from half of idle on, so that what
+ * is not written first stays for another half, in which the instance writes it by the way.
  */
 bool retention_is_stale(const struct retention_rules *rules, int64_t stored, int64_t now);
 

@@ -22,8 +22,10 @@
 #define SHARDS 256
 #define SHARD_PATH_MAX sizeof("sessions/00")
 #define SESSION_PATH_MAX (SHARD_PATH_MAX + 1 + SID_HASH_LEN)
-#define TEMP_AGE 3600 /* seconds: no creation and no update takes that long */
-#define TRIES 8       /* how often we start again because another daemon was faster */
+#define TEMP_AGE 3600  /* seconds: no creation and no update takes that long */
+#define ENDED_TURNS 64 /* calls of store_empty_trash() between two looks at what was told, and files looked at */
+#define ENDED_BUDGET 4096
+#define TRIES 8 /* how often we start again because another daemon was faster */
 
 struct store {
 	char *path; /* owned */
@@ -461,7 +463,7 @@ int store_use(struct store *s, const char *name, int64_t now)
 	int r = read_session(s, name, &dir, &m);
 	if (r == 0)
 		r = meta_update(s, name, dir, &m, note_used, &now);
-	/* Written through a descriptor, which reaches a session that is in the trash by now as well. Is it still there? */
+	/* Written through a descriptor, which reaches a session that is in the trash by now too. Is it still there? */
 	if (r == 0)
 		r = open_session(s, name, &there);
 	if (r == 0 && !is_same_dir(dir, there))
@@ -644,12 +646,15 @@ static bool is_the_one(int dir, void *ctx)
 int store_remove(struct store *s, const char *name)
 {
 	_cleanup_close_ int dir = -1, gone = -1;
-	int r = open_session(s, name, &dir);
-	if (r < 0)
-		return r;
-	r = store_meta_update(s, name, make_tombstone, NULL);
-	if (r == -EUCLEAN) /* the mark is tombstone enough for a damaged one */
-		r = mark_revoked(dir);
+	struct meta m;
+	int r = read_session(s, name, &dir, &m);
+	if (r == 0) {
+		r = meta_update(s, name, dir, &m, make_tombstone, NULL);
+	} else if (r == -EUCLEAN) { /* the mark is tombstone enough for a damaged one */
+		r = open_session(s, name, &dir);
+		if (r == 0)
+			r = mark_revoked(dir);
+	}
 	if (is_no_space(r)) /* a full disk needs this most: the others learn of it by its absence */
 		r = 0;
 	if (r < 0)
@@ -697,7 +702,8 @@ int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct
 int store_empty_trash(struct store *s, unsigned budget)
 {
 	char path[SHARD_PATH_MAX];
-	snprintf(path, sizeof(path), "sessions/%02x", atomic_fetch_add(&s->swept, 1) % SHARDS);
+	unsigned turn = atomic_fetch_add(&s->swept, 1);
+	snprintf(path, sizeof(path), "sessions/%02x", turn % SHARDS);
 	_cleanup_close_ int shard = open_dir(s->fd, path);
 	_cleanup_close_ int trash = open_trash(s);
 	if (shard < 0 || trash < 0)
@@ -705,8 +711,8 @@ int store_empty_trash(struct store *s, unsigned budget)
 	int r = sweep(s, shard);
 	if (r == 0)
 		r = sweep(s, s->fd); /* of a store that was being made */
-	if (r == 0)
-		r = ended_sweep(s->fd, budget);
+	if (r == 0 && turn % ENDED_TURNS == 0)
+		r = ended_sweep(s->fd, ENDED_BUDGET);
 	if (r == -ENOENT) /* of an earlier release, and read-only */
 		r = 0;
 	int left = tree_empty(trash, budget);

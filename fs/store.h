@@ -120,8 +120,8 @@ int store_each(struct store *s, store_visit_fn *visit, void *ctx);
 
 /*
  * The same a little at a time, for a walk that may take hours: zeroed before the first call, but for `first`, the
- * directory of sessions/ to begin with. STORE_WALK_NAME: here is a session's name; STORE_WALK_ON: to the next directory;
- * STORE_WALK_OVER: that was all; or -errno. Meets each session once that is there all the while.
+ * directory of sessions/ to begin with. STORE_WALK_NAME: here is a session's name; STORE_WALK_ON: to the next
+ * directory; STORE_WALK_OVER: that was all; or -errno. Meets each session once that is there all the while.
  */
 struct store_walk {
 	uint8_t first;
@@ -139,8 +139,8 @@ void store_walk_end(struct store_walk *w); /* any time; then it is as new */
 int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes);
 
 /*
- * Counts what one of these functions returned in sessionfs_store_errors_total, where it is trouble with the filesystem and
- * no answer to the question. Returns it, to be gone on with.
+ * Counts what one of these functions returned in sessionfs_store_errors_total, where it is trouble with the filesystem
+ * and no answer to the question. Returns it, to be gone on with.
  */
 int store_told(int r);
 

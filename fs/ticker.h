@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that does something again and again, once a second for most, until it is stopped. What takes longer delays the
- * next time, and is not made up for. Each thing that may wait (for the store, for the keys' disk) has a thread of its own.
+ * A thread that does something again and again, once a second for most, until it is stopped. What takes longer delays
+ * the next time, and is not made up for. Each thing that may wait (for the store, for the keys' disk) has a thread of
+ * its own.
  */
 #ifndef SESSIONFS_TICKER_H
 #define SESSIONFS_TICKER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a session leaves its place: sessions/ab/NAME -> leaving/NAME… -> trash/NAME…, two renames and a look in between.
+ * How a session leaves its place: sessions/ab/NAME -> leaving/NAME… -> trash/NAME…, two renames with a look between.
  *
  *     STORE/leaving/       empty, but for moments
  *     STORE/trash/         what is there is nobody's any more, and is deleted

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Revokes and removes sessions: session-rm(1). On a mount its daemon does it, so that whoever is in the session loses it
- * at once; on a store it is done there, and daemons see it within [daemon] revalidate.
+ * Revokes and removes sessions: session-rm(1). On a mount its daemon does it, so that whoever is in the session loses
+ * it at once; on a store it is done there, and daemons see it within [daemon] revalidate.
  */
 #include <fcntl.h>
 #include <getopt.h>
