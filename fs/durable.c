@@ -131,6 +131,16 @@ int durable_read(int dirfd, const char *name, size_t max, char **ret, size_t *le
 	return r;
 }
 
+int durable_place_dir(int dirfd, const char *temp, const char *name)
+{
+	int r = renameat2(dirfd, temp, dirfd, name, RENAME_NOREPLACE);
+	if (r < 0 && (errno == EINVAL || errno == ENOSYS))
+		r = renameat(dirfd, temp, dirfd, name);
+	if (r < 0)
+		return errno == ENOTEMPTY ? -EEXIST : -errno;
+	return 0;
+}
+
 int durable_sync_dir(int dirfd, const char *name)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

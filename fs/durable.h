@@ -38,6 +38,12 @@ int durable_replace(int dirfd, const char *name, const char *data, size_t len);
  */
 int durable_read(int dirfd, const char *name, size_t max, char **ret, size_t *len);
 
+/*
+ * Renames a directory that was made under another name to where none is yet. -EEXIST where one is, with something in it:
+ * no network filesystem has NOREPLACE, and there an empty one may be replaced. Does not sync.
+ */
+int durable_place_dir(int dirfd, const char *temp, const char *name);
+
 /* fsync of a directory below dirfd, which may be O_PATH; "." is dirfd itself. */
 int durable_sync_dir(int dirfd, const char *name);
 

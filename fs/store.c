@@ -14,6 +14,7 @@
 #include "stats.h"
 #include "trash.h"
 #include "tree.h"
+#include "users.h"
 #include "util.h"
 
 #define FORMAT_TEXT "sessionfs-store 1\nuuid "
@@ -184,6 +185,8 @@ static int open_checked(const char *given, bool create, char *err, size_t errlen
 			r = make_dir(fd, LEAVING_DIR, 0);
 		if (r == 0)
 			r = make_dir(fd, ENDED_DIR, 0);
+		if (r == 0)
+			r = make_dir(fd, "users", SHARDS);
 		if (r == -EROFS) /* a store of an earlier release, which had not all of them: nobody can leave it */
 			r = 0;
 		if (r < 0)
@@ -276,6 +279,11 @@ static int open_session(const struct store *s, const char *name, int *ret)
 		return r;
 	*ret = r;
 	return 0;
+}
+
+int store_session_dir(struct store *s, const char *name, int *ret)
+{
+	return open_session(s, name, ret);
 }
 
 static int open_trash(const struct store *s)
@@ -372,7 +380,7 @@ static int mark_revoked(int dir)
 }
 
 /* Takes temporaries of crashed creations and updates out of a directory of ours. */
-static int sweep(const struct store *s, int dir)
+int store_sweep(const struct store *s, int dir)
 {
 	_cleanup_closedir_ DIR *d = NULL;
 	int r = tree_opendir(dir, ".", &d);
@@ -416,7 +424,7 @@ static int meta_update(const struct store *s, const char *name, int dir, struct 
 		/* Has a tombstone come in between? Then ours replaced it. */
 		r = m->revoked ? 0 : is_revoked(dir);
 		if (r == 0) {
-			(void)sweep(s, dir); /* the update is stored, whatever becomes of older ones */
+			(void)store_sweep(s, dir); /* the update is stored, whatever becomes of older ones */
 			return 0;
 		}
 		if (r > 0)
@@ -513,13 +521,10 @@ static int ensure_data(int dir, uid_t uid, gid_t gid)
 	 * An empty directory may be renamed over another empty one, which another daemon has just made and shows
 	 * already. No network filesystem has NOREPLACE: there, the loser's users get ESTALE until they look again.
 	 */
-	r = renameat2(dir, temp, dir, "data", RENAME_NOREPLACE);
-	if (r < 0 && (errno == EINVAL || errno == ENOSYS))
-		r = renameat(dir, temp, dir, "data");
+	r = durable_place_dir(dir, temp, "data");
 	if (r < 0) {
-		r = -errno;
 		unlinkat(dir, temp, AT_REMOVEDIR);
-		return r == -EEXIST || r == -ENOTEMPTY ? 0 : r;
+		return r == -EEXIST ? 0 : r;
 	}
 	return durable_sync_dir(dir, ".");
 }
@@ -643,12 +648,21 @@ static bool is_the_one(int dir, void *ctx)
 	return is_same_dir(dir, *(const int *)ctx);
 }
 
+/* What stays of it there counts for nothing; one that was made anew meanwhile is the user's again. */
+static void leave_user(struct store *s, const char *sub, const char *name)
+{
+	_cleanup_close_ int dir = -1;
+	if (open_session(s, name, &dir) == -ENOENT)
+		(void)users_leave(s, sub, name);
+}
+
 int store_remove(struct store *s, const char *name)
 {
 	_cleanup_close_ int dir = -1, gone = -1;
 	struct meta m;
 	int r = read_session(s, name, &dir, &m);
-	if (r == 0) {
+	bool owned = r == 0;
+	if (owned) {
 		r = meta_update(s, name, dir, &m, make_tombstone, NULL);
 	} else if (r == -EUCLEAN) { /* the mark is tombstone enough for a damaged one */
 		r = open_session(s, name, &dir);
@@ -664,6 +678,8 @@ int store_remove(struct store *s, const char *name)
 		r = trash_take(s->fd, name, is_the_one, &dir, &gone);
 	if (r == 0)
 		(void)ended_tell(s->fd, name);
+	if (r == 0 && owned)
+		leave_user(s, m.sub, name);
 	return r == -EAGAIN ? -ENOENT : r; /* removed by another, and another one is there */
 }
 
@@ -696,6 +712,7 @@ int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct
 	/* For those who hold its directory open, here or where a network filesystem shows it for a while. */
 	(void)mark_revoked(gone);
 	(void)ended_tell(s->fd, name);
+	leave_user(s, m.sub, name);
 	return 0;
 }
 
@@ -708,9 +725,9 @@ int store_empty_trash(struct store *s, unsigned budget)
 	_cleanup_close_ int trash = open_trash(s);
 	if (shard < 0 || trash < 0)
 		return shard < 0 ? shard : trash;
-	int r = sweep(s, shard);
+	int r = store_sweep(s, shard);
 	if (r == 0)
-		r = sweep(s, s->fd); /* of a store that was being made */
+		r = store_sweep(s, s->fd); /* of a store that was being made */
 	if (r == 0 && turn % ENDED_TURNS == 0)
 		r = ended_sweep(s->fd, ENDED_BUDGET);
 	if (r == -ENOENT) /* of an earlier release, and read-only */
@@ -779,7 +796,7 @@ int store_each(struct store *s, store_visit_fn *visit, void *ctx)
 	return r;
 }
 
-int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes)
+int store_usage(struct store *s, const char *name, bool pace, uint64_t *files, uint64_t *bytes)
 {
 	_cleanup_close_ int dir = -1, data = -1;
 	int r = open_session(s, name, &dir);
@@ -794,7 +811,7 @@ int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *by
 		return data;
 	r = -EAGAIN;
 	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
-		r = tree_usage(data, files, bytes);
+		r = tree_usage(data, pace, files, bytes);
 	return r;
 }
 

@@ -9,6 +9,8 @@
  *                 meta.json     who owns it
  *                 revoked       empty; made with a tombstone, and never removed
  *                 data/         what the mount shows as <sid>/
+ *                 usage/        what it uses, where that is limited (ledger.h)
+ *         users/00 … ff/        made once, too: which sessions a user has (users.h)
  *         leaving/              sessions between their place and the trash, for a moment (trash.h)
  *         trash/                removed sessions, until they are deleted
  *         nodes/                a heartbeat of each daemon (heartbeat.h)
@@ -91,7 +93,7 @@ int store_meta_update(struct store *s, const char *name, bool (*change)(struct m
 int store_use(struct store *s, const char *name, int64_t now);
 
 /*
- * Tombstone, then out of its place and into trash/; a damaged session too, and on a full disk. Exactly one of several
+ * Tombstone, then out of its place and into trash/, and out of its user's list; a damaged session too, and on a full disk. Exactly one of several
  * who remove a session at once gets 0, the others -ENOENT. Never takes one that was made meanwhile under the same name.
  */
 int store_remove(struct store *s, const char *name);
@@ -133,10 +135,16 @@ int store_walk_next(struct store *s, struct store_walk *w, char name[static SID_
 void store_walk_end(struct store_walk *w); /* any time; then it is as new */
 
 /*
- * Counts what data/ holds: regular files and other non-directories, and allocated bytes (st_blocks * 512); a file
- * with several links at each of them. Never follows links. 0; -EAGAIN where it does not hold still; -errno.
+ * Counts what data/ holds, by the rules of limits.h (tree_usage() says them again). pace: rest now and then, for a count
+ * in the background. Never follows links. 0; -EAGAIN where it does not hold still; -errno.
  */
-int store_usage(struct store *s, const char *name, uint64_t *files, uint64_t *bytes);
+int store_usage(struct store *s, const char *name, bool pace, uint64_t *files, uint64_t *bytes);
+
+/* For the modules that keep files of their own in a session: an owned descriptor of its directory. 0, -ENOENT, -errno. */
+int store_session_dir(struct store *s, const char *name, int *ret);
+
+/* Takes temporaries of crashed updates, older than an hour, out of such a directory. 0 or -errno. */
+int store_sweep(const struct store *s, int dir);
 
 /*
  * Counts what one of these functions returned in sessionfs_store_errors_total, where it is trouble with the filesystem

@@ -2,7 +2,6 @@
 #include "tree.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "durable.h"
@@ -26,6 +25,9 @@ int tree_opendir(int dirfd, const char *name, DIR **ret)
  * ----------------------------------------------------------------------------------------------------------
  */
 
+#define REST_EVERY 256 /* names */
+#define REST_US 500
+
 /* A directory on the way down, and its subdirectories that are still to be seen: names, each with its NUL. */
 struct level {
 	dev_t dev;
@@ -39,6 +41,7 @@ struct walk {
 	size_t depth, size;
 	int fd; /* the deepest level; owned */
 	uint64_t files, bytes;
+	bool pace;
 };
 
 static void cleanup_walk(struct walk *w)
@@ -77,11 +80,13 @@ static int level_scan(struct walk *w, struct level *l)
 				continue;
 			return -errno;
 		}
-		if (!S_ISDIR(st.st_mode)) {
-			w->files++;
-			w->bytes += (uint64_t)st.st_blocks * 512;
+		w->files++;
+		if (w->pace && w->files % REST_EVERY == 0)
+			usleep(REST_US);
+		if (S_ISREG(st.st_mode))
+			w->bytes += (uint64_t)st.st_size;
+		if (!S_ISDIR(st.st_mode))
 			continue;
-		}
 		size_t n = strlen(e->d_name) + 1;
 		char *names = grow(l->names, &l->size, l->len, n, 1);
 		if (!names)
@@ -128,9 +133,9 @@ static int walk_pop(struct walk *w)
 	return 0;
 }
 
-int tree_usage(int dirfd, uint64_t *files, uint64_t *bytes)
+int tree_usage(int dirfd, bool pace, uint64_t *files, uint64_t *bytes)
 {
-	_cleanup_(cleanup_walk) struct walk w = {.fd = -1};
+	_cleanup_(cleanup_walk) struct walk w = {.fd = -1, .pace = pace};
 	int fd = openat(dirfd, ".", OPEN_DIR);
 	if (fd < 0)
 		return -errno;

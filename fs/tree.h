@@ -9,6 +9,7 @@
 #define SESSIONFS_TREE_H
 
 #include <dirent.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "util.h"
@@ -30,11 +31,11 @@ static inline int tree_is_dots(const char *name)
 }
 
 /*
- * Counts what is below dirfd but for the directories: how many, and their allocated bytes; a file with several links
- * at each of them. What goes away meanwhile is passed over. -EAGAIN where a directory was moved while we were in it:
- * count again.
+ * Counts what is below dirfd: all names, and the sizes of regular files; a file with several links at each of them.
+ * What goes away meanwhile is passed over. With pace it rests for a moment after some hundred
+ * names. -EAGAIN where a directory was moved while we were in it: count again.
  */
-int tree_usage(int dirfd, uint64_t *files, uint64_t *bytes);
+int tree_usage(int dirfd, bool pace, uint64_t *files, uint64_t *bytes);
 
 /*
  * Empties the directory dirfd, which must be the daemon's alone. A directory that is not empty moves up into dirfd,

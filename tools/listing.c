@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "mount.h"
+#include "ledger.h"
 #include "options.h"
 #include "proto/rfc3339.h"
 #include "util.h"
@@ -126,11 +127,25 @@ static int add_live_rows(struct listing *l)
 	return 0;
 }
 
+/* From its ledger, where what it uses is limited and so is counted already; else from its tree. */
+static int usage_of(struct store *s, struct row *row)
+{
+	struct ledger_sum sum;
+	int r = ledger_read(s, row->name, NULL, NULL, NULL, &sum);
+
+	if (r || !sum.there || sum.garbage)
+		return r ? r : store_usage(s, row->name, false, &row->files, &row->bytes);
+	struct usage total = ledger_total(&sum);
+	row->files = (uint64_t)total.files;
+	row->bytes = (uint64_t)total.bytes;
+	return 0;
+}
+
 static void count_rows(struct listing *l)
 {
 	for (size_t i = 0; i < l->n && l->source.store && !l->uncounted; i++) {
 		struct row *row = &l->rows[i];
-		int r = store_usage(l->source.store, row->name, &row->files, &row->bytes);
+		int r = usage_of(l->source.store, row);
 		row->counted = r == 0;
 		if (r && r != -ENOENT) /* removed meanwhile */
 			l->status = complain(EXIT_FAILED, "session %s: data: %s", row->name, strerror(-r));

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+#include "ledger.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "durable.h"
+#include "json.h"
+#include "proto/limits.h"
+#include "tree.h"
+#include "users.h"
+
+#define FILE_SIZE_MAX 4096
+#define BASE "base"
+#define SUFFIX ".json"
+
+/* --- the text of a file --- */
+
+static bool in_range(int64_t n)
+{
+	return n >= -LIMIT_MAX && n <= LIMIT_MAX;
+}
+
+/* [bytes, files] */
+static bool get_usage(const json_t *o, const char *key, struct usage *ret)
+{
+	const json_t *a = json_object_get(o, key), *bytes = json_array_get(a, 0), *files = json_array_get(a, 1);
+	if (json_array_size(a) != 2 || !json_is_integer(bytes) || !json_is_integer(files) ||
+	    !in_range(json_integer_value(bytes)) || !in_range(json_integer_value(files)))
+		return false;
+	*ret = (struct usage){json_integer_value(bytes), json_integer_value(files)};
+	return true;
+}
+
+static json_t *usage_json(const struct usage *u)
+{
+	return json_pack("[I, I]", (json_int_t)u->bytes, (json_int_t)u->files);
+}
+
+static int line_parse(const char *text, size_t len, struct ledger_line *ret)
+{
+	_cleanup_json_ json_t *o = NULL;
+	struct ledger_line l = {0};
+	int r = json_parse_object(text, len, &o);
+	if (r < 0)
+		return r;
+	if (!json_get_count(o, "version", false, &l.version) || !json_get_flag(o, "exact", &l.exact) ||
+	    !get_usage(o, "used", &l.used) || !get_usage(o, "granted", &l.granted) || !get_usage(o, "held", &l.held) ||
+	    l.granted.bytes < l.used.bytes || l.granted.files < l.used.files || l.held.bytes < 0 || l.held.files < 0)
+		return -EUCLEAN;
+	*ret = l;
+	return 0;
+}
+
+static int base_parse(const char *text, size_t len, struct usage *ret)
+{
+	_cleanup_json_ json_t *o = NULL;
+	int r = json_parse_object(text, len, &o);
+	return r < 0 ? r : get_usage(o, "used", ret) ? 0 : -EUCLEAN;
+}
+
+/* --- reading --- */
+
+/* A session's usage/, opened afresh. -ENOENT: no session, or *ret stays -1: nothing in it yet. */
+static int open_usage(struct store *s, const char *name, int *ret)
+{
+	_cleanup_close_ int dir = -1;
+	int r = store_session_dir(s, name, &dir);
+	if (r < 0)
+		return r;
+	int fd = openat(dir, "usage", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	*ret = fd;
+	return 0;
+}
+
+static void add(struct usage *to, const struct usage *u)
+{
+	to->bytes += u->bytes;
+	to->files += u->files;
+}
+
+/* "<instance>.json" */
+static bool line_name(const char *file, char instance[static INSTANCE_NAME_MAX + 1])
+{
+	size_t n = strlen(file), tail = strlen(SUFFIX);
+	if (n <= tail || n - tail > INSTANCE_NAME_MAX || strcmp(file + n - tail, SUFFIX) != 0)
+		return false;
+	snprintf(instance, INSTANCE_NAME_MAX + 1, "%.*s", (int)(n - tail), file);
+	return instance_name_valid(instance);
+}
+
+static int read_line(int dir, const char *file, const char *instance, const char *mine, ledger_line_fn *each, void *ctx,
+		     struct ledger_sum *sum)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	struct ledger_line line;
+	int r = durable_read(dir, file, FILE_SIZE_MAX, &text, &len);
+	if (r == 0)
+		r = line_parse(text, len, &line);
+	if (r == -ENOENT) /* taken away meanwhile, which only a repair does */
+		return 0;
+	if (r < 0 && r != -EUCLEAN)
+		return r;
+	sum->there = true;
+	if (r < 0) {
+		sum->garbage++;
+	} else if (mine && strcmp(instance, mine) == 0) {
+		sum->has_mine = true;
+		sum->mine = line;
+	} else {
+		sum->lines++;
+		sum->loose += !line.exact;
+		add(&sum->used, &line.used);
+		add(&sum->granted, &line.granted);
+		add(&sum->held, &line.held);
+	}
+	return each ? each(ctx, instance, r < 0 ? NULL : &line) : 0;
+}
+
+static int read_base(int dir, struct ledger_sum *sum)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = durable_read(dir, BASE, FILE_SIZE_MAX, &text, &len);
+	if (r == 0)
+		r = base_parse(text, len, &sum->base);
+	if (r == -ENOENT)
+		return 0;
+	sum->there = true;
+	sum->garbage += r == -EUCLEAN;
+	return r == -EUCLEAN ? 0 : r;
+}
+
+int ledger_read(struct store *s, const char *name, const char *mine, ledger_line_fn *each, void *ctx,
+		struct ledger_sum *ret)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_closedir_ DIR *d = NULL;
+	struct ledger_sum sum = {0};
+	int r = open_usage(s, name, &fd);
+	if (r < 0)
+		return r;
+	if (fd >= 0) {
+		r = read_base(fd, &sum);
+		if (r == 0)
+			r = tree_opendir(fd, ".", &d);
+		const struct dirent *e;
+		while (r == 0 && (errno = 0, e = readdir(d))) {
+			char instance[INSTANCE_NAME_MAX + 1];
+			if (line_name(e->d_name, instance))
+				r = read_line(fd, e->d_name, instance, mine, each, ctx, &sum);
+		}
+		if (r == 0 && errno)
+			r = -errno;
+	}
+	if (r != 0)
+		return r;
+	*ret = sum;
+	return 0;
+}
+
+static int64_t at_least_0(int64_t n)
+{
+	return n > 0 ? n : 0;
+}
+
+struct usage ledger_total(const struct ledger_sum *sum)
+{
+	int64_t bytes = sum->base.bytes + sum->used.bytes + (sum->has_mine ? sum->mine.used.bytes : 0);
+	int64_t files = sum->base.files + sum->used.files + (sum->has_mine ? sum->mine.used.files : 0);
+	return (struct usage){at_least_0(bytes), at_least_0(files)};
+}
+
+struct user_walk {
+	struct store *store;
+	const char *name, *mine;
+	struct usage total;
+};
+
+static int add_session(void *ctx, const char *name)
+{
+	struct user_walk *w = ctx;
+	struct ledger_sum sum;
+	bool own = w->name && strcmp(name, w->name) == 0;
+	int r = ledger_read(w->store, name, own ? w->mine : NULL, NULL, NULL, &sum);
+	if (r == -ENOENT) /* removed, or not made yet */
+		return 0;
+	if (r < 0)
+		return r;
+	if (sum.garbage)
+		return -EUCLEAN;
+	add(&w->total, &sum.base);
+	add(&w->total, &sum.granted);
+	return 0;
+}
+
+int ledger_user(struct store *s, const char *user, const char *name, const char *mine, struct usage *ret)
+{
+	struct user_walk w = {.store = s, .name = name, .mine = mine};
+	int r = users_each(s, user, add_session, &w);
+	if (r == 0)
+		*ret = w.total;
+	return r;
+}
+
+/* --- writing --- */
+
+/*
+ * Made under another name and renamed, as all directories that instances share; the loser of a race finds a directory
+ * that is as good.
+ */
+static int make_usage(int session)
+{
+	char temp[TEMP_NAME_MAX];
+	temp_name(temp);
+	if (mkdirat(session, temp, 0700) < 0)
+		return -errno;
+	int r = durable_place_dir(session, temp, "usage");
+	if (r == 0)
+		return durable_sync_dir(session, ".");
+	unlinkat(session, temp, AT_REMOVEDIR);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int write_file(struct store *s, const char *name, const char *file, json_t *o)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = json_line(o, &text, &len);
+	for (int i = 0; r == 0 && i < 3; i++) {
+		_cleanup_close_ int dir = -1, usage = -1;
+		r = store_session_dir(s, name, &dir);
+		if (r < 0)
+			return r;
+		usage = openat(dir, "usage", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (usage < 0 && errno != ENOENT)
+			return -errno;
+		if (usage >= 0)
+			r = durable_replace(usage, file, text, len);
+		if (usage >= 0 && r != -ENOENT)
+			return r;
+		r = make_usage(dir); /* ENOENT: ours was empty, and another's was renamed over it */
+	}
+	return r < 0 ? r : -EAGAIN;
+}
+
+int ledger_write(struct store *s, const char *name, const char *instance, const struct ledger_line *line)
+{
+	char file[INSTANCE_NAME_MAX + sizeof(SUFFIX)];
+	if (!instance_name_valid(instance))
+		return -EINVAL;
+	snprintf(file, sizeof(file), "%s" SUFFIX, instance);
+	_cleanup_json_ json_t *o = json_pack("{s:I, s:b, s:o, s:o, s:o}", "version", (json_int_t)line->version, "exact",
+					     line->exact, "used", usage_json(&line->used), "granted",
+					     usage_json(&line->granted), "held", usage_json(&line->held));
+	return write_file(s, name, file, o);
+}
+
+int ledger_write_base(struct store *s, const char *name, const struct usage *base)
+{
+	_cleanup_json_ json_t *o = json_pack("{s:o}", "used", usage_json(base));
+	return write_file(s, name, BASE, o);
+}
+
+int ledger_clear(struct store *s, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = open_usage(s, name, &fd);
+	if (r < 0 || fd < 0)
+		return r;
+	r = tree_opendir(fd, ".", &d);
+	const struct dirent *e;
+	while (r == 0 && (e = readdir(d))) {
+		_cleanup_free_ char *text = NULL;
+		size_t len;
+		char instance[INSTANCE_NAME_MAX + 1];
+		struct ledger_line line;
+		if (!line_name(e->d_name, instance))
+			continue;
+		int bad = durable_read(fd, e->d_name, FILE_SIZE_MAX, &text, &len);
+		if (bad == 0)
+			bad = line_parse(text, len, &line);
+		if (bad == -EUCLEAN && unlinkat(fd, e->d_name, 0) < 0 && errno != ENOENT && errno != EISDIR)
+			r = -errno;
+	}
+	return r < 0 ? r : store_sweep(s, fd);
+}
