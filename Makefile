@@ -22,7 +22,7 @@ B       := build/$(variant)
 PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log notify config json keyring store users ledger meta durable probe tree trash ended audit sink reason \
+FS := log notify config json keyring store users ledger quota meta durable probe tree trash ended audit sink reason \
 	stats exposition caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file opened heartbeat roster agreement requirement release clock retention \
 	request ops io dir root control bind report invalidate ticker reaper instance loop
@@ -42,7 +42,7 @@ LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tool
 SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
-	config heartbeat agreement release keyring caller store trash ledger retention audit stats node session binding \
+	config heartbeat agreement release keyring caller store trash ledger quota retention audit stats node session binding \
 	file backing mountpoint notify
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c

@@ -43,6 +43,24 @@ enum stats_op {
 	X(written, "sessionfs_written_bytes_total", "counter", "Bytes written through the daemon.") \
 	X(read_bytes, "sessionfs_read_bytes_total", "counter", \
 	  "Bytes read through the daemon; passthrough reads are not seen.") \
+	X(quota_session_bytes, "sessionfs_quota_refusals_total{limit=\"session_bytes\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_session_files, "sessionfs_quota_refusals_total{limit=\"session_files\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_file_bytes, "sessionfs_quota_refusals_total{limit=\"file_bytes\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_user_bytes, "sessionfs_quota_refusals_total{limit=\"user_bytes\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_user_files, "sessionfs_quota_refusals_total{limit=\"user_files\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_user_sessions, "sessionfs_quota_refusals_total{limit=\"user_sessions\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_reserve, "sessionfs_quota_refusals_total{limit=\"reserve\"}", "counter", \
+	  "Operations refused for a limit.") \
+	X(quota_grants, "sessionfs_quota_grants_total", "counter", "Grants that were asked for in the store.") \
+	X(quota_writes, "sessionfs_quota_writes_total", "counter", "Usage files written.") \
+	X(quota_faults, "sessionfs_quota_faults_total", "counter", "Usage files that could not be written.") \
+	X(quota_recounts, "sessionfs_quota_recounts_total", "counter", "Sessions whose tree was counted.") \
 	X(notifies, "sessionfs_invalidations_total", "counter", "Kernel cache entries invalidated.") \
 	X(audit_dropped, "sessionfs_audit_dropped_total", "counter", \
 	  "Audit events lost: nobody took them, and the queue was full.") \
