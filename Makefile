@@ -22,14 +22,14 @@ B       := build/$(variant)
 PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log notify config json keyring store users ledger quota meta durable probe tree trash ended audit sink reason \
+FS := log notify config json keyring store users ledger quota room meta durable probe tree trash ended audit sink reason \
 	stats exposition caller lineage creds privileges mountpoint backing passthrough \
-	slots session binding node file opened heartbeat roster agreement requirement release clock retention \
-	request ops io dir root control bind report invalidate ticker reaper instance loop
+	slots session binding node file opened inode heartbeat roster agreement requirement release clock retention \
+	request ops io growth dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
-FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
+FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/growth.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
 	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
 TOOLS := session-token session-exec session-ls session-rm session-release
@@ -47,6 +47,7 @@ UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
+FLOOD_SRCS  := tests/fstest/flood.c
 DEFICIENT_SRCS := tests/fstest/deficient.c
 CLIENT_SRCS := tests/fstest/client.c
 BENCH_SRCS  := tests/bench/bench.c
@@ -68,12 +69,12 @@ SHARED        := $(B)/$(SONAME) $(B)/libsessionfs.so
 STATIC        := $(B)/libsessionfs.a
 CLIENT        := $(B)/tests/fstest/client
 UNIT_TESTS    := $(UNIT:%=$(B)/tests/unit/test_%)
-DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer $(B)/tests/fstest/deficient
+DRIVERS       := $(B)/tests/fstest/fstest $(B)/tests/fstest/hammer $(B)/tests/fstest/flood $(B)/tests/fstest/deficient
 BENCH         := $(B)/tests/bench/bench
 FUZZERS       := $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
 SRCS := $(PROTO_SRCS) $(FS_SRCS) fs/main.c $(TOOL_SRCS) $(LISTING_SRCS) $(TOOLS:%=tools/%.c) $(UNIT:%=tests/unit/test_%.c) \
-	$(FSTEST_SRCS) $(HAMMER_SRCS) $(DEFICIENT_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
+	$(FSTEST_SRCS) $(HAMMER_SRCS) $(FLOOD_SRCS) $(DEFICIENT_SRCS) $(CLIENT_SRCS) $(BENCH_SRCS) $(FUZZ:%=tests/fuzz/fuzz_%.c)
 
 # --- libraries ------------------------------------------------------------------------------------------------------
 
@@ -158,6 +159,7 @@ $(UNIT_TESTS): %: %.o $(CORE)
 $(FUZZERS): %: %.o $(CORE)
 $(B)/tests/fstest/fstest: $(call objs,$(FSTEST_SRCS)) $(CORE)
 $(B)/tests/fstest/hammer: $(call objs,$(HAMMER_SRCS)) $(CORE)
+$(B)/tests/fstest/flood: $(call objs,$(FLOOD_SRCS)) $(CORE)
 $(B)/tests/fstest/deficient: $(call objs,$(DEFICIENT_SRCS))
 $(BENCH): $(call objs,$(BENCH_SRCS)) $(CORE)
 

@@ -14,6 +14,7 @@
 #include "request.h"
 #include "retention.h"
 #include "root.h"
+#include "users.h"
 
 #define CLAIMS 3     /* tries at a session that others are dropping */
 #define FDS_MAX 4096 /* looked through; a process with more is refused a thread binding */
@@ -225,11 +226,48 @@ static void close_session(struct fs *fs, struct session *s, bool gone, const cha
 		end_all(fs, s, why);
 	if (gone) {
 		session_retire(fs->sessions, s);
+		quota_retire(s->account);
 		invalidate_name(fs->inval, NODE_ROOT, s->sid);
 	}
 }
 
 /* ---- binding ---- */
+
+/*
+ * Adds the session to its user's, before it is made. A store that takes nothing serves those that are there already, where
+ * their number is not limited.
+ */
+static int admit(struct fs *fs, const struct claims *claims, bool *fresh)
+{
+	char name[SID_HASH_LEN + 1];
+	struct limits l = limits_lower(&fs->config.limits, &claims->limits);
+	sid_hash(claims->sid, name);
+	int err = users_enter(fs->store, claims->sub, name, l.user_sessions, fresh);
+	if (err == -EDQUOT)
+		stats_add(STATS_quota_user_sessions, 1);
+	return l.user_sessions == LIMIT_NONE && !limits_of_user(&l) ? 0 : err;
+}
+
+static void leave(struct fs *fs, const struct claims *claims)
+{
+	char name[SID_HASH_LEN + 1];
+	sid_hash(claims->sid, name);
+	(void)users_leave(fs->store, claims->sub, name);
+}
+
+/* Begins to count what the session has, where this binding is limited, or another was at some time. */
+static int count(struct fs *fs, struct session *s, const struct limits *l)
+{
+	struct account *a;
+	if (s->account && !limits_of_user(l))
+		return 0;
+	if (!limits_any(l) && !quota_is_counted(fs->quota, s->name))
+		return 0;
+	int err = quota_account(fs->quota, s->name, s->sub, l, &a);
+	if (!err)
+		session_count(s, a);
+	return err;
+}
 
 /*
  * Finds a session in the store or makes it, and writes that it is used where that is not quite fresh there: who hears
@@ -293,13 +331,20 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	for (int i = 0; again && i < CLAIMS; i++) {
 		struct meta meta;
 		_cleanup_close_ int dir = -1;
+		bool fresh;
 		session_put(fs->sessions, s);
+		*err = admit(fs, claims, &fresh);
+		*reason = *err == -EDQUOT ? REASON_too_many_sessions_of_user : REASON_store;
+		if (*err)
+			return NULL;
 		*err = claim(r, claims, &meta, &dir);
 		*reason = *err == -EKEYREJECTED  ? REASON_sid_of_another_user
 			  : *err == -EKEYREVOKED ? REASON_revoked
 						 : REASON_store;
 		if (*err == -EKEYREJECTED)
 			snprintf(owner, owner_len, "%s", meta.sub);
+		if (*err && fresh)
+			leave(fs, claims);
 		if (*err)
 			return NULL;
 		s = enter_live(fs, claims, &meta, steal_fd(&dir));
@@ -380,6 +425,12 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 	}
 
 	want.exp = claims.exp;
+	want.limits = limits_lower(&fs->config.limits, &claims.limits);
+	err = count(fs, want.session, &want.limits);
+	if (err) {
+		session_put(fs->sessions, want.session);
+		return refuse(c, r, err, REASON_store, &claims, NULL);
+	}
 	if (c->scope == SCOPE_THREAD)
 		err = caller_pin_thread(r->tid, &want.pin);
 	else if (c->scope == SCOPE_PROCESS)

@@ -41,6 +41,7 @@ struct binding {
 	int64_t since, exp;    /* Unix seconds; exp is exact */
 	char kid[KID_LEN + 1]; /* the key that signed: a removed key ends its bindings */
 	char release[RELEASE_MAX + 1];
+	struct limits limits;             /* the configuration's, or lower ones of the token */
 	char handle[HANDLE_NAME_LEN + 1]; /* "" but for a handle */
 
 	atomic_bool ended;

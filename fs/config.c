@@ -34,6 +34,8 @@ static int set_choice(const struct key *k, const char *text, void *field, char r
 static int set_time(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_age(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_count(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
+static int set_size(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
+static int set_limit(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_path(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_audience(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_audit(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
@@ -54,6 +56,13 @@ static const struct key keys[] = {
 	{"files", "cache", set_choice, FIELD(cache), "private", {"private", "shared"}},
 	{"files", "symlinks", set_flag, FIELD(symlinks), "deny", {"deny", "allow"}},
 	{"files", "special", set_flag, FIELD(special), "deny", {"deny", "allow"}},
+	{"limits", "session_bytes", set_size, FIELD(limits.session_bytes), "none", {"0", "1048576T"}},
+	{"limits", "session_files", set_limit, FIELD(limits.session_files), "none", {"0", "1000000000000"}},
+	{"limits", "file_bytes", set_size, FIELD(limits.file_bytes), "none", {"0", "1048576T"}},
+	{"limits", "user_bytes", set_size, FIELD(limits.user_bytes), "none", {"0", "1048576T"}},
+	{"limits", "user_files", set_limit, FIELD(limits.user_files), "none", {"0", "1000000000000"}},
+	{"limits", "user_sessions", set_limit, FIELD(limits.user_sessions), "none", {"0", "1000000"}},
+	{"limits", "reserve", set_size, FIELD(reserve), "none", {"0", "1048576T"}},
 	{"release", "policy", set_choice, FIELD(release), "off", {"off", "observe", "require"}},
 	{"retention", "idle", set_age, FIELD(idle), "none", {"1m", "3650d"}},
 	{"retention", "lifetime", set_age, FIELD(lifetime), "none", {"1m", "3650d"}},
@@ -142,6 +151,8 @@ struct unit {
 
 static const struct unit seconds[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {0}};
 static const struct unit ones[] = {{'\0', 1}, {0}};
+static const struct unit bytes[] = {{'\0', 1},      {'K', 1 << 10},          {'M', 1 << 20},
+				    {'G', 1 << 30}, {'T', INT64_C(1) << 40}, {0}};
 
 /* Digits, and one of the units' suffixes. 0 or -EINVAL. */
 static int parse_amount(const char *text, const struct unit *units, int64_t *ret)
@@ -202,6 +213,28 @@ static int set_count(const struct key *k, const char *text, void *field, char re
 	if (set_amount(k, text, ones, &n))
 		return refuse(reason, "must be a whole number of %s to %s", k->range[0], k->range[1]);
 	*(unsigned *)field = (unsigned)n;
+	return 0;
+}
+
+/* A limit, which "none" lifts. */
+static int set_size(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
+{
+	if (strcmp(text, "none") == 0)
+		*(int64_t *)field = LIMIT_NONE;
+	else if (set_amount(k, text, bytes, field))
+		return refuse(
+			reason,
+			"must be none, or a size of %s to %s: a whole number, and K, M, G or T for more than bytes",
+			k->range[0], k->range[1]);
+	return 0;
+}
+
+static int set_limit(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
+{
+	if (strcmp(text, "none") == 0)
+		*(int64_t *)field = LIMIT_NONE;
+	else if (set_amount(k, text, ones, field))
+		return refuse(reason, "must be none, or a whole number of %s to %s", k->range[0], k->range[1]);
 	return 0;
 }
 
@@ -278,6 +311,8 @@ static void value_text(const struct config *c, const struct key *k, char *text, 
 		snprintf(text, size, "%s", k->range[*(const int *)field]);
 	else if (k->set == set_count)
 		snprintf(text, size, "%u", *(const unsigned *)field);
+	else if (*(const int64_t *)field == LIMIT_NONE)
+		snprintf(text, size, "none");
 	else /* times and sizes */
 		snprintf(text, size, "%" PRId64, *(const int64_t *)field);
 }

@@ -13,23 +13,27 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "proto/limits.h"
+
 enum config_io { IO_GUARDED, IO_STRICT };
 enum config_names { NAMES_STEADY, NAMES_HIDDEN };
 enum config_cache { CACHE_PRIVATE, CACHE_SHARED };
 enum config_release { RELEASE_POLICY_OFF, RELEASE_POLICY_OBSERVE, RELEASE_POLICY_REQUIRE };
 
 struct config {
-	bool allow_other;            /* mount.allow_other = yes */
-	bool exec;                   /* mount.exec = no */
-	char *keys;                  /* tokens.keys = /etc/sessionfs/keys.d; owned; absolute path */
-	char *audience;              /* tokens.audience = sessionfs; owned; 1 to 255 bytes */
-	int64_t leeway;              /* tokens.leeway = 30s; seconds, 0 to 10m */
-	int64_t max_lifetime;        /* tokens.max_lifetime = 30d; seconds, 1m to 3650d */
-	enum config_io io;           /* files.io = guarded | strict */
-	enum config_names names;     /* files.names = steady | hidden */
-	enum config_cache cache;     /* files.cache = private | shared */
-	bool symlinks;               /* files.symlinks = deny | allow */
-	bool special;                /* files.special = deny | allow */
+	bool allow_other;        /* mount.allow_other = yes */
+	bool exec;               /* mount.exec = no */
+	char *keys;              /* tokens.keys = /etc/sessionfs/keys.d; owned; absolute path */
+	char *audience;          /* tokens.audience = sessionfs; owned; 1 to 255 bytes */
+	int64_t leeway;          /* tokens.leeway = 30s; seconds, 0 to 10m */
+	int64_t max_lifetime;    /* tokens.max_lifetime = 30d; seconds, 1m to 3650d */
+	enum config_io io;       /* files.io = guarded | strict */
+	enum config_names names; /* files.names = steady | hidden */
+	enum config_cache cache; /* files.cache = private | shared */
+	bool symlinks;           /* files.symlinks = deny | allow */
+	bool special;            /* files.special = deny | allow */
+	struct limits limits;    /* limits.session_bytes = none and so on; bytes or numbers, 0 to 2^60; LIMIT_NONE */
+	int64_t reserve;         /* limits.reserve = none: bytes of the store kept free; LIMIT_NONE */
 	enum config_release release; /* release.policy = off | observe | require */
 	int64_t idle;                /* retention.idle = none (0); seconds, 1m to 3650d */
 	int64_t lifetime;            /* retention.lifetime = none (0); seconds, 1m to 3650d */

@@ -16,6 +16,7 @@
 
 struct file_table;
 struct control_file; /* control.c */
+struct inode;
 
 struct file {
 	uint64_t id;
@@ -24,6 +25,8 @@ struct file {
 	int fd;            /* owned; -1 where there is none */
 	bool passthrough;  /* counted in the node (passthrough.h) */
 	bool dir;
+	struct inode
+		*inode; /* where the session is counted (growth.h): given back by growth_close() before file_close() */
 	struct control_file *control; /* owned; NULL for all others */
 
 	/* table lock */

@@ -11,9 +11,12 @@
 #include "config.h"
 #include "file.h"
 #include "heartbeat.h"
+#include "inode.h"
 #include "invalidate.h"
 #include "keyring.h"
 #include "node.h"
+#include "quota.h"
+#include "room.h"
 #include "session.h"
 #include "store.h"
 
@@ -30,6 +33,9 @@ struct fs {
 	struct file_table *files;
 	struct invalidator *inval;
 	struct release_guard *release;
+	struct quota *quota;
+	struct inode_table *inodes;
+	struct room room;
 	char mountpoint[4096];
 	char instance[INSTANCE_NAME_MAX + 1]; /* this daemon's name among those of the store */
 	uid_t uid;                            /* the daemon's own: an admin, beside root */

@@ -3,9 +3,9 @@
 #include "ops.h"
 
 #include <fcntl.h>
-#include <sys/uio.h>
 
 #include "control.h"
+#include "growth.h"
 #include "passthrough.h"
 
 static _Thread_local void *buffer; /* of IO_MAX bytes, the loop's */
@@ -36,12 +36,14 @@ static int backing_flags(int flags)
  * comes here (DIRECT_IO). Strict: everything comes here. Without passthrough, O_RDONLY files are read through the
  * page cache, which a read of the attributes validates.
  */
-static int enter(struct request *r, struct node *n, int fd /* consumed */, struct fuse_file_info *fi)
+static int enter(struct request *r, struct node *n, int fd /* consumed */, struct inode *inode /* consumed */,
+		 struct fuse_file_info *fi)
 {
-	struct file want = {.node = n, .binding = request_right(r, n), .fd = fd};
+	struct file want = {.node = n, .binding = request_right(r, n), .fd = fd, .inode = inode};
 	bool writer = (fi->flags & O_ACCMODE) != O_RDONLY;
 	int err = file_enter(r->fs->files, &want, &fi->fh);
 	if (err) {
+		growth_close(r->fs, inode, fd);
 		close_fd(fd);
 		return err;
 	}
@@ -57,6 +59,8 @@ static void leave(struct fs *fs, fuse_req_t req, uint64_t fh)
 	struct file *f = file_get(fs->files, fh);
 	if (f && f->node && !f->dir)
 		passthrough_put(fs->nodes, req, f->node);
+	if (f)
+		growth_close(fs, f->inode, f->fd);
 	file_put(fs->files, f);
 	file_close(fs->files, fh);
 }
@@ -74,8 +78,9 @@ void io_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		request_reply_err(&r, request_refused(&r, -EPERM, REASON_special_file, NULL));
 		return;
 	}
-	int fd = backing_reopen(r.fd, backing_flags(fi->flags));
-	int err = fd < 0 ? fd : enter(&r, r.node, fd, fi);
+	struct inode *inode;
+	int fd = growth_open(&r, backing_flags(fi->flags), &inode);
+	int err = fd < 0 ? fd : enter(&r, r.node, fd, inode, fi);
 	if (err) {
 		request_reply_err(&r, err);
 		return;
@@ -85,7 +90,8 @@ void io_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* A file that has just been opened below r->node: its entry, its number, its reply. */
-static void reply_create(struct request *r, int fd /* consumed */, struct fuse_file_info *fi)
+static void reply_create(struct request *r, int fd /* consumed */, struct inode *inode /* consumed */,
+			 struct fuse_file_info *fi)
 {
 	struct stat st;
 	struct fuse_entry_param e;
@@ -97,13 +103,14 @@ static void reply_create(struct request *r, int fd /* consumed */, struct fuse_f
 	if (!err)
 		err = request_entry(r, r->node->session, r->node->route, r->node->id, path, &st, true, &e);
 	if (err) {
+		growth_close(r->fs, inode, fd);
 		close_fd(fd);
 		request_reply_err(r, err);
 		return;
 	}
 
 	struct node *n = node_get(r->fs->nodes, e.ino);
-	err = enter(r, n, fd, fi);
+	err = enter(r, n, fd, inode, fi);
 	node_put(r->fs->nodes, n);
 	if (err) {
 		node_forget(r->fs->nodes, e.ino, 1);
@@ -122,13 +129,13 @@ void io_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	if (!request_begin(&r, req, STATS_OP_create, parent, NULL))
 		return;
 	/* O_NONBLOCK: should another route have put a fifo there meanwhile, the open must not wait for its reader. */
-	int flags = backing_flags(fi->flags) | (fi->flags & O_EXCL) | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-		    O_CLOEXEC;
-	int fd = openat(r.fd, name, flags, mode);
+	int flags = backing_flags(fi->flags) | (fi->flags & O_EXCL) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	struct inode *inode;
+	int fd = growth_create(&r, name, flags, mode, &inode);
 	if (fd < 0)
-		request_reply_err(&r, -errno);
+		request_reply_err(&r, fd);
 	else
-		reply_create(&r, fd, fi);
+		reply_create(&r, fd, inode, fi);
 }
 
 void io_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
@@ -136,11 +143,12 @@ void io_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_tmpfile, parent, NULL))
 		return;
-	int fd = openat(r.fd, ".", backing_flags(fi->flags) | (fi->flags & O_EXCL) | O_TMPFILE | O_CLOEXEC, mode);
+	struct inode *inode;
+	int fd = growth_tmpfile(&r, backing_flags(fi->flags) | (fi->flags & O_EXCL) | O_CLOEXEC, mode, &inode);
 	if (fd < 0)
-		request_reply_err(&r, -errno);
+		request_reply_err(&r, fd);
 	else
-		reply_create(&r, fd, fi);
+		reply_create(&r, fd, inode, fi);
 }
 
 void io_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -181,11 +189,9 @@ void io_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		control_write(&r, buf, size);
 		return;
 	}
-	/* The kernel's idea of the end is stale when two routes append: RWF_APPEND asks the backing file. */
-	struct iovec iov = {.iov_base = (void *)buf, .iov_len = size};
-	ssize_t n = pwritev2(r.file->fd, &iov, 1, off, fi->flags & O_APPEND ? RWF_APPEND : 0);
+	ssize_t n = growth_write(&r, buf, size, off, fi->flags & O_APPEND);
 	if (n < 0) {
-		request_reply_err(&r, -errno);
+		request_reply_err(&r, (int)n);
 		return;
 	}
 	stats_add(STATS_written, n);
@@ -242,7 +248,7 @@ void io_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_fallocate, ino, fi))
 		return;
-	request_reply_err(&r, fallocate(r.file->fd, mode, off, len) < 0 ? -errno : 0);
+	request_reply_err(&r, growth_fallocate(&r, mode, off, len));
 }
 
 void io_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -267,12 +273,10 @@ void io_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
 	struct file *to = NULL;
 	if (!request_begin2(&r, req, STATS_OP_copy_file_range, in, fi_in, out, fi_out, &to))
 		return;
-	ssize_t n = copy_file_range(r.file->fd, &off_in, to->fd, &off_out, len < COPY_MAX ? len : COPY_MAX,
-				    (unsigned)flags);
-	int err = n < 0 ? -errno : 0;
+	ssize_t n = growth_copy(&r, to, off_in, off_out, len < COPY_MAX ? len : COPY_MAX, (unsigned)flags);
 	file_put(r.fs->files, to);
-	if (err) {
-		request_reply_err(&r, err);
+	if (n < 0) {
+		request_reply_err(&r, (int)n);
 		return;
 	}
 	stats_add(STATS_written, n);

@@ -214,7 +214,10 @@ static int prepare(struct fs *fs, const struct args *a)
 	fs->nodes = node_table_new(&fs->backing, cached, session_gone, fs->sessions);
 	fs->files = fs->nodes ? file_table_new(fs->nodes) : NULL;
 	fs->release = release_guard_new(fs->config.release, store_fd(fs->store));
-	if (!fs->bindings || !fs->files || !fs->release) {
+	fs->inodes = inode_table_new();
+	fs->quota = quota_new(fs->store, fs->instance, &fs->config.limits);
+	room_init(&fs->room, store_fd(fs->store), fs->config.reserve);
+	if (!fs->bindings || !fs->files || !fs->release || !fs->inodes || !fs->quota) {
 		log_error("no memory for the tables");
 		return -ENOMEM;
 	}
@@ -322,7 +325,7 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 	fs->inval = invalidate_start(se);
 	struct reaper *reaper = fs->inval ? reaper_start(fs) : NULL;
 	struct instance *instance = reaper ? instance_start(fs) : NULL;
-	struct loop *loop = instance ? loop_start(se, threads, tell_main) : NULL;
+	struct loop *loop = instance && quota_start(fs->quota) == 0 ? loop_start(se, threads, tell_main) : NULL;
 	if (loop) {
 		audit_daemon("start");
 		log_info("%s at %s, %u threads, %s", store_path(fs->store), fs->mountpoint, threads,
@@ -353,8 +356,10 @@ static void finish(struct fs *fs)
 	file_table_free(fs->files);
 	node_table_free(fs->nodes);
 	binding_table_free(fs->bindings);
+	inode_table_free(fs->inodes);
 	session_table_free(fs->sessions);
 	release_guard_free(fs->release);
+	quota_free(fs->quota);
 	keyring_close(fs->keys);
 	backing_fini(&fs->backing);
 	store_close(fs->store);

@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "creds.h"
+#include "growth.h"
 #include "log.h"
 #include "root.h"
 
@@ -72,10 +73,12 @@ static int entry(struct request *r, const char *name, struct fuse_entry_param *e
 	return err ? err : request_entry(r, r->node->session, r->node->route, r->node->id, fd, &st, true, e);
 }
 
-static void reply_entry(struct request *r, const char *name)
+/* After a name was made, or was not. */
+static void reply_made(struct request *r, const char *name, int err)
 {
 	struct fuse_entry_param e;
-	int err = entry(r, name, &e);
+	if (!err)
+		err = entry(r, name, &e);
 	if (err)
 		request_reply_err(r, err);
 	else
@@ -150,12 +153,15 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_mkdir, parent, NULL))
 		return;
-	if (!r.node)
+	if (!r.node) {
 		root_mkdir(&r, name, mode);
-	else if (mkdirat(r.fd, name, mode) < 0)
-		request_reply_err(&r, -errno);
-	else
-		reply_entry(&r, name);
+		return;
+	}
+	struct naming n;
+	int err = naming_begin(&r, &n);
+	if (!err)
+		err = naming_end(&n, mkdirat(r.fd, name, mode) < 0 ? -errno : 0);
+	reply_made(&r, name, err);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -163,12 +169,15 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_mknod, parent, NULL))
 		return;
-	if (!S_ISREG(mode) && !r.fs->config.special)
+	if (!S_ISREG(mode) && !r.fs->config.special) {
 		request_reply_err(&r, request_refused(&r, -EPERM, REASON_special_file, NULL));
-	else if (mknodat(r.fd, name, mode, rdev) < 0)
-		request_reply_err(&r, -errno);
-	else
-		reply_entry(&r, name);
+		return;
+	}
+	struct naming n;
+	int err = naming_begin(&r, &n);
+	if (!err)
+		err = naming_end(&n, mknodat(r.fd, name, mode, rdev) < 0 ? -errno : 0);
+	reply_made(&r, name, err);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -176,12 +185,15 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	_cleanup_request_ struct request r;
 	if (!request_begin(&r, req, STATS_OP_symlink, parent, NULL))
 		return;
-	if (!r.fs->config.symlinks)
+	if (!r.fs->config.symlinks) {
 		request_reply_err(&r, request_refused(&r, -EPERM, REASON_symlink, NULL));
-	else if (symlinkat(target, r.fd, name) < 0)
-		request_reply_err(&r, -errno);
-	else
-		reply_entry(&r, name);
+		return;
+	}
+	struct naming n;
+	int err = naming_begin(&r, &n);
+	if (!err)
+		err = naming_end(&n, symlinkat(target, r.fd, name) < 0 ? -errno : 0);
+	reply_made(&r, name, err);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -231,7 +243,7 @@ static void remove_name(fuse_req_t req, enum stats_op op, fuse_ino_t parent, con
 		request_reply_err(&r, root_refusal(&r, name));
 		return;
 	}
-	int err = unlinkat(r.fd, name, flags) < 0 ? -errno : 0;
+	int err = growth_remove(&r, name, flags);
 	if (!err)
 		tell_others(&r, r.node, name);
 	request_reply_err(&r, err);
@@ -275,8 +287,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		request_reply_err(&r, -EINVAL); /* a whiteout is a device file */
 		return;
 	}
-	if (renameat2(r.fd, name, r.fd2, newname, flags) < 0) {
-		request_reply_err(&r, -errno);
+	int err = growth_rename(&r, name, newname, flags);
+	if (err) {
+		request_reply_err(&r, err);
 		return;
 	}
 	if (parent != newparent) {
@@ -296,7 +309,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 		return;
 	struct stat st;
 	struct fuse_entry_param e;
-	int err = backing_link(r.fd, r.fd2, newname);
+	int err = growth_link(&r, newname);
 	if (!err)
 		err = backing_stat(r.fd, &st);
 	int fd = err ? -1 : backing_path_fd(r.fd);
@@ -359,7 +372,7 @@ static int set_attr(struct request *r, const struct stat *attr, int to_set)
 		err = backing_chown(fd, to_set & FUSE_SET_ATTR_UID ? attr->st_uid : (uid_t)-1,
 				    to_set & FUSE_SET_ATTR_GID ? attr->st_gid : (gid_t)-1);
 	if (!err && to_set & FUSE_SET_ATTR_SIZE)
-		err = r->file ? (ftruncate(fd, attr->st_size) < 0 ? -errno : 0) : backing_truncate(fd, attr->st_size);
+		err = growth_truncate(r, attr->st_size);
 	if (!err && to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) {
 		struct timespec times[2] = {
 			set_time(&attr->st_atim, to_set & FUSE_SET_ATTR_ATIME, to_set & FUSE_SET_ATTR_ATIME_NOW),
@@ -403,8 +416,9 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st;
 	if (!request_begin(&r, req, STATS_OP_statfs, ino, NULL))
 		return;
-	if (fstatvfs(r.node ? r.fd : store_fd(r.fs->store), &st) < 0) {
-		request_reply_err(&r, -errno);
+	int err = fstatvfs(r.node ? r.fd : store_fd(r.fs->store), &st) < 0 ? -errno : growth_statfs(&r, &st);
+	if (err) {
+		request_reply_err(&r, err);
 		return;
 	}
 	fuse_reply_statfs(request_replying(&r), &st);

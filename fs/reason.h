@@ -27,6 +27,7 @@
 	X(release, "release") \
 	X(store, "store") \
 	X(too_many_sessions, "too-many-sessions") \
+	X(too_many_sessions_of_user, "too-many-sessions-of-user") \
 	X(too_many_bindings, "too-many-bindings") \
 	X(other, "other")
 

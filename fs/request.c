@@ -83,7 +83,8 @@ static int authority(struct request *r, const struct node *n)
 		return -ENOKEY;
 	struct binding *handle = binding_get(r->fs->bindings, n->route);
 	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
-	binding_put(r->fs->bindings, handle);
+	binding_put(r->fs->bindings, r->via);
+	r->via = handle;
 	return err;
 }
 
@@ -266,10 +267,11 @@ void request_end(struct request *r)
 	node_put(r->fs->nodes, r->node2);
 	file_put(r->fs->files, r->file);
 	binding_put(r->fs->bindings, r->binding);
+	binding_put(r->fs->bindings, r->via);
 	r->fd = r->fd2 = -1;
 	r->node = r->node2 = NULL;
 	r->file = NULL;
-	r->binding = NULL;
+	r->binding = r->via = NULL;
 }
 
 struct fs *request_unchecked(fuse_req_t req, enum stats_op op)

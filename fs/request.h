@@ -43,6 +43,7 @@ struct request {
 	gid_t gid;
 	int64_t now;             /* Unix seconds, read once */
 	struct binding *binding; /* the caller's, or NULL; referenced */
+	struct binding *via;     /* the handle's, for a caller who is not bound; referenced */
 	int rights;              /* of that binding: 0, -EKEYEXPIRED, -EKEYREVOKED; -ENOKEY when not bound */
 
 	uint64_t ino;

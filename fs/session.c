@@ -150,15 +150,25 @@ void session_put(struct session_table *t, struct session *s)
 	if (!s)
 		return;
 	int dir = -1;
+	struct account *account = NULL;
 	pthread_mutex_lock(&t->lock);
 	if (--s->refs == 0) {
 		dir = s->dir;
+		account = s->account;
 		unlink_chain(t, s);
 		slots_give(&t->slots, s);
 		stats_add(STATS_sessions, -1);
 	}
 	pthread_mutex_unlock(&t->lock);
 	close_fd(dir);
+	quota_put(account);
+}
+
+void session_count(struct session *s, struct account *a)
+{
+	struct account *none = NULL;
+	if (!atomic_compare_exchange_strong(&s->account, &none, a))
+		quota_put(a);
 }
 
 void session_put_id(struct session_table *t, uint64_t id)

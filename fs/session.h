@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quota.h"
 #include "store.h"
 
 struct session_table;
@@ -28,13 +29,14 @@ struct session {
 	char sub[SUB_MAX + 1];
 	int dir; /* owned O_PATH of that very directory, wherever another instance moved it; -1 in tests */
 
-	atomic_bool revoked;           /* for good: nothing of it is served any more */
-	atomic_bool bare;              /* its owner removed data/, here: the next bind makes it again */
-	atomic_int_least64_t used;     /* Unix seconds of the last bind or unbind; moved on while it is bound */
-	atomic_int_least64_t stored;   /* what meta.json has of it at least */
-	atomic_int_least64_t created;  /* as meta.json has it: another time is another session. 0: not known yet */
-	atomic_int_least64_t expires;  /* the latest exp of a token that was bound */
-	char release[RELEASE_MAX + 1]; /* table lock: read with session_release() */
+	atomic_bool revoked;               /* for good: nothing of it is served any more */
+	atomic_bool bare;                  /* its owner removed data/, here: the next bind makes it again */
+	atomic_int_least64_t used;         /* Unix seconds of the last bind or unbind; moved on while it is bound */
+	atomic_int_least64_t stored;       /* what meta.json has of it at least */
+	atomic_int_least64_t created;      /* as meta.json has it: another time is another session. 0: not known yet */
+	atomic_int_least64_t expires;      /* the latest exp of a token that was bound */
+	_Atomic(struct account *) account; /* a reference; set once, where what it has is counted; else NULL */
+	char release[RELEASE_MAX + 1];     /* table lock: read with session_release() */
 
 	/* table lock */
 	bool mixed; /* more than one release has served it */
@@ -79,6 +81,9 @@ void session_bound(struct session_table *t, struct session *s, int64_t now, int6
 /* The release that served it last, "" for none; true when others did so before. And what the store knows of that. */
 bool session_release(struct session_table *t, const struct session *s, char release[static RELEASE_MAX + 1]);
 void session_recall(struct session_table *t, struct session *s, const char *release);
+
+/* Gives a session its account (a reference, consumed), unless it has one. */
+void session_count(struct session *s, struct account *a);
 
 /*
  * Takes a dropped session out of the table's names, so that its sid can be bound anew. Its numbers stay known to its

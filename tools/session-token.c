@@ -105,6 +105,22 @@ static int set_string(const char **dst, const char *option, const char *value)
 	return EXIT_DONE;
 }
 
+/* The limits are integers: "session_bytes=1048576". False for other claims. */
+static bool is_limit(const char *name)
+{
+#define X(limit) strcmp(name, #limit) == 0 ||
+	return LIMITS(X) false;
+#undef X
+}
+
+static json_t *limit_value(const char *text)
+{
+	char *end;
+	errno = 0;
+	long long n = strtoll(text, &end, 10);
+	return errno || *end || text[0] < '0' || text[0] > '9' ? NULL : json_integer(n);
+}
+
 /* --claim name=value: jti, iss and nbf are claims that we know, anything else goes to extra. */
 static int set_claim(const char *arg, struct sessionfs_claims *c, json_t *extra)
 {
@@ -133,7 +149,10 @@ static int set_claim(const char *arg, struct sessionfs_claims *c, json_t *extra)
 	}
 	if (json_object_get(extra, name))
 		return complain(EXIT_USAGE, "mint: --claim %s: given twice", name);
-	if (json_object_set_new(extra, name, json_string(value)))
+	json_t *number = is_limit(name) ? limit_value(value) : NULL;
+	if (is_limit(name) && !number)
+		return complain(EXIT_USAGE, "mint: --claim %s: must be a whole number, in bytes or files", name);
+	if (json_object_set_new(extra, name, number ? number : json_string(value)))
 		return complain(EXIT_USAGE, "mint: --claim %s: not UTF-8", name);
 	return EXIT_DONE;
 }

@@ -104,9 +104,57 @@ static bool get_time(const json_t *j, const char *name, enum presence presence, 
 	return true;
 }
 
+static const struct {
+	const char *name;
+	size_t at;
+} limit_claims[] = {
+#define X(name) {#name, offsetof(struct limits, name)},
+	LIMITS(X)
+#undef X
+};
+
+/* A limit from an object whose integers were read as such. False where it is there and no count. */
+static bool get_limit(const json_t *j, const char *name, int64_t *ret)
+{
+	const json_t *v = json_object_get(j, name);
+
+	if (!v)
+		return true;
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		return false;
+	*ret = json_integer_value(v);
+	return true;
+}
+
+static bool get_limits(const json_t *j, struct limits *l)
+{
+	for (size_t i = 0; i < ARRAY_LEN(limit_claims); i++)
+		if (!get_limit(j, limit_claims[i].name, (int64_t *)((char *)l + limit_claims[i].at)))
+			return false;
+	return true;
+}
+
+/*
+ * The limits of a payload that was parsed as j. Only where there are any is it parsed again, for 5 is told from 5.0
+ * where integers are not read as reals.
+ */
+static bool parse_limits(const json_t *j, const char *json, size_t len, struct limits *l)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(limit_claims); i++)
+		any = any || json_object_get(j, limit_claims[i].name);
+	if (!any)
+		return true;
+	_cleanup_json_ json_t *exact = load_object(json, len, 0);
+	return exact && get_limits(exact, l);
+}
+
 enum claims_fault claims_parse(const char *json, size_t len, struct claims *ret)
 {
 	struct claims c = {.nbf = INT64_MIN};
+
+	c.limits = limits_none();
 
 	/* Integers as reals: an unknown claim of more than 64 bits is ignored like any other. */
 	_cleanup_json_ json_t *j = load_object(json, len, JSON_DECODE_INT_AS_REAL);
@@ -117,19 +165,21 @@ enum claims_fault claims_parse(const char *json, size_t len, struct claims *ret)
 	    !get_string(j, "aud", REQUIRED, c.aud, sizeof(c.aud)) ||
 	    !get_string(j, "jti", OPTIONAL, c.jti, sizeof(c.jti)) ||
 	    !get_string(j, "iss", OPTIONAL, c.iss, sizeof(c.iss)) || !get_time(j, "iat", REQUIRED, true, &c.iat) ||
-	    !get_time(j, "exp", REQUIRED, false, &c.exp) || !get_time(j, "nbf", OPTIONAL, true, &c.nbf))
+	    !get_time(j, "exp", REQUIRED, false, &c.exp) || !get_time(j, "nbf", OPTIONAL, true, &c.nbf) ||
+	    !parse_limits(j, json, len, &c.limits))
 		return CLAIMS_BAD_CLAIM;
 	*ret = c;
 	return CLAIMS_OK;
 }
 
-/* Adds extra to j. -EINVAL when it is no object or names a claim of ours. */
+/* Adds extra to j. -EINVAL when it is no object, names a claim of ours, or has a limit that is none. */
 static int add_extra(json_t *j, const char *extra)
 {
 	static const char *const ours[] = {"sub", "sid", "aud", "iat", "exp", "nbf", "jti", "iss"};
 
+	struct limits l;
 	_cleanup_json_ json_t *more = load_object(extra, strlen(extra), 0);
-	if (!more)
+	if (!more || !get_limits(more, &l))
 		return -EINVAL;
 	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
 		if (json_object_get(more, ours[i]))

@@ -2,7 +2,9 @@
 /*
  * What a token says, as a plain value, and the strict JSON on both sides of it.
  *
- * Required: sub, sid, aud, iat, exp. Optional: nbf, jti, iss. Unknown claims are ignored, nested ones too; a duplicate
+ * Required: sub, sid, aud, iat, exp. Optional: nbf, jti, iss, and the names in limits.h: non-negative integers of at most
+ * 63 bits, written as such (no 1.0, no 1e3); a token that has one may have no integer of more than 64 bits anywhere.
+ * Other claims are ignored, nested ones too; a duplicate
  * key anywhere, a wrong type, invalid UTF-8, an embedded NUL, or bytes after the object are refused.
  */
 #ifndef SESSIONFS_CLAIMS_H
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "limits.h"
 #include "sid.h"
 
 #define SUB_MAX 255   /* bytes of UTF-8 without control characters */
@@ -24,7 +27,8 @@ struct claims {
 	char iss[CLAIM_MAX + 1];
 	int64_t iat,
 		exp; /* Unix seconds, fractions cut off for exp and rounded up for nbf and iat: never in the holder's favour */
-	int64_t nbf; /* INT64_MIN when absent */
+	int64_t nbf;          /* INT64_MIN when absent */
+	struct limits limits; /* LIMIT_NONE when absent; claims_format() takes them as extra */
 };
 
 enum claims_fault { CLAIMS_OK = 0, CLAIMS_BAD_JSON, CLAIMS_BAD_CLAIM };

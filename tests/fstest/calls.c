@@ -254,6 +254,10 @@ static int do_statfs(struct call *c)
 		answer(c, "%lx", (unsigned long)s.f_type);
 	else if (r == 0 && c->argc == 2 && !strcmp(c->argv[1], "blocks"))
 		answer(c, "%llu", (unsigned long long)s.f_blocks * s.f_frsize / 1024);
+	else if (r == 0 && c->argc == 2 && !strcmp(c->argv[1], "quota")) /* KiB and files: all and free */
+		answer(c, "%llu %llu %llu %llu", (unsigned long long)s.f_blocks * s.f_frsize / 1024,
+		       (unsigned long long)s.f_bavail * s.f_frsize / 1024, (unsigned long long)s.f_files,
+		       (unsigned long long)s.f_ffree);
 	return r;
 }
 

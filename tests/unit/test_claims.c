@@ -52,6 +52,39 @@ static void test_parse(void)
 	   "a fault writes nothing");
 }
 
+#define GOOD \
+	"\"sub\":\"u\",\"sid\":\"s\",\"aud\":\"a\",\"iat\":\"2026-01-15T12:00:00Z\",\"exp\":\"2026-01-15T12:00:01Z\""
+
+static void test_limits(void)
+{
+	static const char *const bad[] = {"-1",    "1.0",   "1e3",
+					  "\"1\"", "null",  "true",
+					  "[1]",   "{}",    "9223372036854775808",
+					  "-0.0",  "1E400", "18446744073709551617"};
+	char json[512];
+	struct claims c;
+
+	is_int(parse("{" GOOD "}", &c), CLAIMS_OK, "without limits");
+	ok(!limits_any(&c.limits), "there are none");
+	is_int(parse("{" GOOD ",\"session_bytes\":1048576,\"session_files\":0,\"file_bytes\":1,\"user_bytes\":2,"
+		     "\"user_files\":3,\"user_sessions\":9223372036854775807}",
+		     &c),
+	       CLAIMS_OK, "all limits are read");
+	ok(c.limits.session_bytes == 1048576 && c.limits.session_files == 0 && c.limits.file_bytes == 1 &&
+		   c.limits.user_bytes == 2 && c.limits.user_files == 3 && c.limits.user_sessions == LIMIT_NONE,
+	   "each in its place");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(json, sizeof(json), "{" GOOD ",\"user_files\":%s}", bad[i]);
+		ok(parse(json, &c) != CLAIMS_OK, "%s is no limit", bad[i]);
+	}
+	is_int(parse("{" GOOD ",\"file_bytes\":1,\"file_bytes\":1}", &c), CLAIMS_BAD_JSON, "nor is one given twice");
+	is_int(parse("{" GOOD ",\"n\":18446744073709551617}", &c), CLAIMS_OK, "other claims may be any number");
+	is_int(parse("{" GOOD ",\"n\":18446744073709551617,\"file_bytes\":1}", &c), CLAIMS_BAD_CLAIM,
+	       "but not beside a limit, which is then not told from a fraction");
+	is_int(parse("{" GOOD ",\"x\":{\"file_bytes\":\"no\"},\"FILE_BYTES\":-1}", &c), CLAIMS_OK,
+	       "what is nested, or spelled otherwise, is another claim");
+}
+
 static void test_sub(void)
 {
 	static const struct {
@@ -102,9 +135,11 @@ static void test_sub(void)
 
 static void test_format(void)
 {
-	struct claims c = {"u\"1", "s", "a", "", "", T0, T0 + 60, INT64_MIN}, back;
+	struct claims c = {"u\"1", "s", "a", "", "", T0, T0 + 60, INT64_MIN, {0}}, back;
 	_cleanup_free_ char *plain = NULL, *full = NULL, *never = NULL;
 	size_t len;
+
+	c.limits = limits_none();
 
 	is_int(claims_format(&c, NULL, &plain, &len), 0, "the required claims are written");
 	is_str(plain,
@@ -132,6 +167,7 @@ static void test_format(void)
 					     "{} x",
 					     "\"a\"",
 					     "",
+					     "{\"file_bytes\":1.5}",
 					     "{\"iat\":null}"};
 	for (size_t i = 0; i < ARRAY_LEN(extras); i++)
 		is_int(claims_format(&c, extras[i], &never, &len), -EINVAL, "extra claims '%s' are refused", extras[i]);
@@ -140,15 +176,15 @@ static void test_format(void)
 		const char *why;
 		struct claims c;
 	} bad[] = {
-		{"no sub", {"", "s", "a", "", "", T0, T0 + 1, INT64_MIN}},
-		{"a control character in sub", {"a\x1f", "s", "a", "", "", T0, T0 + 1, INT64_MIN}},
-		{"a sid of self", {"u", "self", "a", "", "", T0, T0 + 1, INT64_MIN}},
-		{"no aud", {"u", "s", "", "", "", T0, T0 + 1, INT64_MIN}},
-		{"an aud that is not UTF-8", {"u", "s", "\xff", "", "", T0, T0 + 1, INT64_MIN}},
-		{"a jti that is not UTF-8", {"u", "s", "a", "\xff", "", T0, T0 + 1, INT64_MIN}},
-		{"an iat before 1970", {"u", "s", "a", "", "", -1, T0 + 1, INT64_MIN}},
-		{"an exp after 9999", {"u", "s", "a", "", "", T0, INT64_C(253402300800), INT64_MIN}},
-		{"an nbf before 1970", {"u", "s", "a", "", "", T0, T0 + 1, -1}},
+		{"no sub", {"", "s", "a", "", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"a control character in sub", {"a\x1f", "s", "a", "", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"a sid of self", {"u", "self", "a", "", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"no aud", {"u", "s", "", "", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"an aud that is not UTF-8", {"u", "s", "\xff", "", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"a jti that is not UTF-8", {"u", "s", "a", "\xff", "", T0, T0 + 1, INT64_MIN, {0}}},
+		{"an iat before 1970", {"u", "s", "a", "", "", -1, T0 + 1, INT64_MIN, {0}}},
+		{"an exp after 9999", {"u", "s", "a", "", "", T0, INT64_C(253402300800), INT64_MIN, {0}}},
+		{"an nbf before 1970", {"u", "s", "a", "", "", T0, T0 + 1, -1, {0}}},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		is_int(claims_format(&bad[i].c, NULL, &never, &len), -EINVAL, "%s is not written", bad[i].why);
@@ -178,6 +214,7 @@ int main(void)
 	if (sodium_init() < 0)
 		return 1;
 	test_parse();
+	test_limits();
 	test_sub();
 	test_format();
 	test_footer();

@@ -61,6 +61,7 @@ static bool same(const struct config *a, const struct config *b)
 	return a->allow_other == b->allow_other && a->exec == b->exec && strcmp(a->keys, b->keys) == 0 &&
 	       strcmp(a->audience, b->audience) == 0 && a->leeway == b->leeway && a->max_lifetime == b->max_lifetime &&
 	       a->io == b->io && a->names == b->names && a->cache == b->cache && a->symlinks == b->symlinks &&
+	       memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0 && a->reserve == b->reserve &&
 	       a->special == b->special && strcmp(a->audit, b->audit) == 0 && a->threads == b->threads &&
 	       a->idle == b->idle && a->lifetime == b->lifetime && a->revalidate == b->revalidate;
 }
@@ -234,8 +235,7 @@ static void test_lines(void)
 	refused("[nosuch]\nx = 1\ny = 2\n[mount]\nexec = yes\n", ":1: [nosuch]: unknown section\n",
 		"an unknown section is reported once, its keys not at all");
 	refused("[mount]\nio = strict\n", ":2: mount.io: unknown key\n", "a key of another section");
-	refused("[limits]\nsession_bytes = 1G\n", ":1: [limits]: unknown section\n",
-		"a section that this release has not");
+	refused("[limit]\nsession_bytes = 1G\n", ":1: [limit]: unknown section\n", "a section by half its name");
 	refused("[Mount]\n", ":1: [Mount]: unknown section\n", "another case");
 	refused("[ mount ]\n", ":1: [ mount ]: unknown section\n", "blanks within the brackets");
 	refused("[]\n", ":1: []: unknown section\n", "an empty section name");
@@ -332,6 +332,51 @@ static void test_files(void)
 	config_free(&res.config);
 }
 
+static void test_limits(void)
+{
+	static const char *const sizes[] = {"-1",
+					    "1.5G",
+					    "1GB",
+					    "1g",
+					    "1 G",
+					    "0x10",
+					    "K",
+					    "1KK",
+					    "",
+					    "no",
+					    "1048577T",
+					    "None",
+					    "9223372036854775808"};
+	static const char *const numbers[] = {"-1", "1K", "1.0", "", "unlimited", "1000000000001"};
+	struct result res;
+	char text[128], report[256];
+
+	read_text(&res, "");
+	ok(!limits_any(&res.config.limits) && res.config.reserve == LIMIT_NONE, "defaults: no limits");
+	config_free(&res.config);
+	read_text(&res, "[limits]\nsession_bytes = 0\nsession_files = 7\nfile_bytes = 3K\nuser_bytes = 1048576T\n"
+			"user_files = 1000000000000\nuser_sessions = none\nreserve = 2G\n");
+	const struct limits *l = &res.config.limits;
+	ok(res.r == 0 && l->session_bytes == 0 && l->session_files == 7 && l->file_bytes == 3072 &&
+		   l->user_bytes == LIMIT_MAX && l->user_files == 1000000000000 && l->user_sessions == LIMIT_NONE &&
+		   res.config.reserve == INT64_C(2) << 30,
+	   "limits: sizes in K, M, G and T, numbers, none, and both ends of the range");
+	config_free(&res.config);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		snprintf(text, sizeof(text), "[limits]\nuser_bytes = %s\n", sizes[i]);
+		snprintf(
+			report, sizeof(report),
+			":2: limits.user_bytes: must be none, or a size of 0 to 1048576T: a whole number, and K, M, G or T "
+			"for more than bytes\n");
+		refused(text, report, text + strlen("[limits]\n"));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		snprintf(text, sizeof(text), "[limits]\nsession_files = %s\n", numbers[i]);
+		refused(text, ":2: limits.session_files: must be none, or a whole number of 0 to 1000000000000\n",
+			text + strlen("[limits]\n"));
+	}
+}
+
 static void test_override(void)
 {
 	struct result res;
@@ -371,7 +416,7 @@ static void test_override(void)
 	override_refused("files.io=", "-o files.io: must be guarded or strict\n", "an empty value");
 	override_refused("files.io= strict", "-o files.io: must be guarded or strict\n", "a space before a value");
 	override_refused("files.nosuch=1", "-o files.nosuch: unknown key\n", "an unknown key");
-	override_refused("limits.session_bytes=1G", "-o limits.session_bytes: unknown section\n", "an unknown section");
+	override_refused("limit.session_bytes=1G", "-o limit.session_bytes: unknown section\n", "an unknown section");
 	override_refused("a-section-name-of-many-letters-and-more.x=1",
 			 "-o a-section-name-of-many-letters-and-more.x: unknown section\n", "a long section");
 	override_refused(".=", "-o .: unknown section\n", "neither section nor key");
@@ -391,6 +436,7 @@ int main(void)
 	test_lines();
 	test_size();
 	test_files();
+	test_limits();
 	test_override();
 	return tap_done();
 }

@@ -57,7 +57,8 @@ static void drop(const char *name)
 
 static void mint(const struct issuer *by, const char *sub, int64_t iat, int64_t exp, char token[static TOKEN_MAX + 1])
 {
-	struct claims c = {.sid = "s-1", .aud = "sessionfs", .iat = iat, .exp = exp, .nbf = INT64_MIN};
+	struct claims c = {
+		.sid = "s-1", .aud = "sessionfs", .iat = iat, .exp = exp, .nbf = INT64_MIN, .limits = limits_none()};
 
 	strcpy(c.sub, sub);
 	if (token_mint(&c, NULL, by->secret, token))

@@ -858,9 +858,10 @@ static void test_faults(void)
 
 static void test_mint(void)
 {
-	struct claims c = {"aisha", "s-1", "sessionfs", "j", "i", NOW, NOW + 60, NOW - 5}, back;
+	struct claims c = {"aisha", "s-1", "sessionfs", "j", "i", NOW, NOW + 60, NOW - 5, {0}}, back;
 	char token[TOKEN_MAX + 1], extra[TOKEN_MAX];
 
+	c.limits = limits_none();
 	is_int(token_mint(&c, "{\"role\":\"editor\"}", trusted.secret, token), 0, "a token is minted");
 	is_int(token_verify(token, strlen(token), &rules, NOW, find_key, NULL, &back), TOKEN_OK, "and verifies");
 	ok(memcmp(&back, &c, sizeof(c)) == 0, "with the very claims");

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Free space of the store that is kept back ([limits] reserve), whoever writes.
+ *
+ * Asking the filesystem is a system call, and over a network a message: what it said is good for 100 ms, less all that was
+ * written since. Others write too, so that the reserve may be touched by what they write within that time. Thread-safe.
+ */
+#ifndef SESSIONFS_ROOM_H
+#define SESSIONFS_ROOM_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/statvfs.h>
+
+struct room {
+	int fd;          /* borrowed */
+	int64_t reserve; /* bytes; LIMIT_NONE is none */
+	pthread_mutex_t lock;
+	int64_t at, left; /* when it was asked, in ms, and what is left of what it said */
+};
+
+void room_init(struct room *r, int fd, int64_t reserve);
+
+/* Of bytes that are to be written, how many may be: what fits, but not less than least, or -ENOSPC. */
+int64_t room_take(struct room *r, int64_t bytes, int64_t least);
+
+/* Takes the reserve off what df is told is free. */
+void room_show(const struct room *r, struct statvfs *st);
+
+#endif
