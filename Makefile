@@ -36,7 +36,8 @@ TOOLS := session-token session-exec session-ls session-rm session-release
 TOOL_SRCS := tools/mount.c tools/options.c
 
 # For the programs that show sessions: which they are stands with the rules.
-LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c tools/source.c tools/nodes.c tools/watch.c
+LISTING_SRCS := tools/listing.c tools/show.c tools/table.c tools/progress.c tools/source.c tools/nodes.c tools/watch.c \
+	tools/recount.c
 
 LIB_SRCS := tools/libsessionfs.c tools/carrier.c tools/mint.c tools/mount.c tools/secret.c $(PROTO_SRCS)
 SONAME   := libsessionfs.so.1

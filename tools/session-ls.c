@@ -8,6 +8,7 @@
 #include "listing.h"
 #include "nodes.h"
 #include "options.h"
+#include "recount.h"
 #include "show.h"
 #include "table.h"
 #include "util.h"
@@ -15,7 +16,7 @@
 
 static const char usage[] =
 	"usage: session-ls [--json] [--live [--watch[=SECONDS]]] [--sort KEY] [--user USER] STORE|MOUNT\n"
-	"       session-ls [--json] --nodes | --releases STORE|MOUNT\n"
+	"       session-ls [--json] --nodes | --releases | --recount STORE|MOUNT\n"
 	"       session-ls --help | --version\n"
 	"KEY is id, user, state, holders, files, bytes, created, used (newest first: the default) or expires.\n";
 
@@ -153,12 +154,17 @@ static bool parse_seconds(const char *text, double *ret)
 /* EXIT_DONE when there is something to do, else what to end with. */
 static int parse(int argc, char **argv, struct wanted *w)
 {
-	enum { JSON = 1, ONLY_LIVE, SORT, BY_USER, WATCH, NODES, RELEASES };
+	enum { JSON = 1, ONLY_LIVE, SORT, BY_USER, WATCH, NODES, RELEASES, RECOUNT };
 	static const struct option options[] = {
-		{"json", no_argument, NULL, JSON},         {"live", no_argument, NULL, ONLY_LIVE},
-		{"sort", required_argument, NULL, SORT},   {"user", required_argument, NULL, BY_USER},
-		{"watch", optional_argument, NULL, WATCH}, {"nodes", no_argument, NULL, NODES},
-		{"releases", no_argument, NULL, RELEASES}, {NULL, 0, NULL, 0},
+		{"json", no_argument, NULL, JSON},
+		{"live", no_argument, NULL, ONLY_LIVE},
+		{"sort", required_argument, NULL, SORT},
+		{"user", required_argument, NULL, BY_USER},
+		{"watch", optional_argument, NULL, WATCH},
+		{"nodes", no_argument, NULL, NODES},
+		{"releases", no_argument, NULL, RELEASES},
+		{"recount", no_argument, NULL, RECOUNT},
+		{NULL, 0, NULL, 0},
 	};
 	bool of_sessions = false;
 	int opt;
@@ -169,6 +175,7 @@ static int parse(int argc, char **argv, struct wanted *w)
 		case JSON: w->json = true; break;
 		case NODES: w->instead = nodes_list; break;
 		case RELEASES: w->instead = nodes_releases; break;
+		case RECOUNT: w->instead = recount_sessions; break;
 		case ONLY_LIVE: w->live = true; break;
 		case BY_USER: w->user = optarg; break;
 		case SORT:

@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Usage outlives the daemon, is shared by instances, and is repaired.
+. "${0%/*}/lib.sh"
+. "${0%/*}/quota.sh"
+
+LS=$BUILD/session-ls
+crash() {
+	kill -KILL "$DAEMON"
+	await gone "$DAEMON"
+	umount -l "$MNT"
+	DAEMON=
+}
+usage_files() { ls "$(dirname "$(data "${1-alice-1}")")/usage"; }
+
+# -- restarts ----------------------------------------------------------------------------------------------------------------
+up limits.session_bytes=1M limits.session_files=100
+says "some of it is used" "300000 0 0" must f=open "$A/f" O_RDWR,O_CREAT : fill @f 5000 300000 : mkdir "$A/d"
+granted=$(ledger alice-1 granted)
+ok "while it is in use, more is granted than is used" [ "${granted% *}" -gt 300000 ]
+down
+is "an orderly end leaves an exact line" "$(ledger alice-1) $(ledger alice-1 granted) $(ledger alice-1 exact)" "300000 2 300000 2 True"
+up limits.session_bytes=301000
+says "which holds after a restart" "1000 EDQUOT" must f=open "$A/f" O_WRONLY,O_APPEND : fill @f 100 10000
+agree "to the byte" alice-1
+
+fresh limits.session_bytes=8M
+says "a daemon that is killed" "300000 0" must f=open "$A/f" O_RDWR,O_CREAT : fill @f 5000 300000
+granted=$(ledger alice-1 granted)
+crash
+is "leaves a line with more than there is" "$(ledger alice-1 exact) $([[ ${granted% *} -gt 300000 ]] && echo more)" "False more"
+up limits.session_bytes=400000
+says "until it is counted nothing may grow beyond" "EDQUOT" truncate "$A/f" 400001
+says "and it is counted at the next bind" "0" until 0 truncate "$A/f" 400000
+agree "to the byte" alice-1
+says "so that the limit is where it should be" "EDQUOT" truncate "$A/f" 400001
+is "the log says so" "$(grep -c 'counted anew' "$T/log")" 1
+
+fresh limits.session_bytes=400000
+says "killed with a removed file open" "400000 0" must f=open "$A/f" O_RDWR,O_CREAT : fill @f 5000 400000
+fst must bind process "$T/alice.token" : must f=open "$A/f" O_RDWR : must unlink "$A/f" : run kill -KILL "$DAEMON" >/dev/null 2>&1
+await gone "$DAEMON"
+umount -l "$MNT"
+DAEMON=
+up limits.session_bytes=400000
+says "its bytes are there again" "0 0" until 0 put "$A/g" new : until 0 truncate "$A/g" 400000
+agree "and it is counted" alice-1
+
+# -- garbage -------------------------------------------------------------------------------------------------------------------
+fresh limits.session_bytes=100000
+says "a session of 80,000 bytes" "0" must f=open "$A/f" O_RDWR,O_CREAT : truncate @f 80000
+for garbage in '' '{' '{"version":1,"exact":true,"used":[0,0],"granted":[0,0]}' '{"version":1,"exact":true,"used":[5,0],"granted":[0,0],"held":[0,0]}' \
+	'{"version":1,"exact":true,"used":[-9e99,0],"granted":[0,0],"held":[0,0]}' '{"version":-1,"exact":true,"used":[0,0],"granted":[0,0],"held":[0,0]}' "$(printf 'x%.0s' {1..5000})"; do
+	down
+	for f in $(usage_files); do printf %s "$garbage" >"$(dirname "$(data alice-1)")/usage/$f"; done
+	up limits.session_bytes=100000
+	says "with ${garbage:0:30}... for its usage the limit holds" "EDQUOT 0 EDQUOT 0" truncate "$A/f" 100001 : truncate "$A/f" 100000 : put "$A/g" x : unlink "$A/g"
+done
+agree "and its ledger is mended" alice-1
+printf '{"used":[' >"$(dirname "$(data alice-1)")/usage/base"
+says "garbage in the base while it is in use" "0 EDQUOT 0" truncate "$A/f" 90000 : until EDQUOT truncate "$A/f" 100001 : until 0 truncate "$A/f" 100000
+agree "is mended too" alice-1
+
+# -- two daemons -----------------------------------------------------------------------------------------------------------------
+TWO=$T/mnt2
+mkdir "$TWO"
+start_second() {
+	local o
+	mapfile -t o < <(options "audit.to=$T/audit2" "$@")
+	start -c "$T/conf" "${o[@]}" "$T/store" "$TWO" || bail "a second daemon does not start"
+	SECOND=$(daemon_of "$T/store" "$TWO")
+}
+stop_second() {
+	umount "$TWO"
+	await gone "$SECOND" || kill -KILL "$SECOND"
+}
+for mode in own same; do
+	fresh limits.session_bytes=3000001
+	start_second limits.session_bytes=3000001
+	"$FLOOD" "$TWO" "$T/alice.token" own 4 5000 100000 >"$T/flood2" &
+	got=$("$FLOOD" "$MNT" "$T/alice.token" $mode 4 5000 100000)
+	wait $!
+	like "two instances, $mode: each is told" "${got#* } $(cut -d' ' -f2 "$T/flood2")" "EDQUOT EDQUOT"
+	agree "$mode: together they know every byte" alice-1
+	ok "$mode: and they did not exceed it" [ "$(tree alice-1 | cut -d' ' -f1)" -le 3000001 ]
+	says "$mode: what one leaves idle the other has within two seconds" "0 EDQUOT" must f=open "$A/rest" O_RDWR,O_CREAT \
+		: until 0 truncate @f $((3000001 - $(tree alice-1 | cut -d' ' -f1) )) : truncate "$A/rest" 3000001
+	agree "$mode: to the last byte" alice-1
+	stop_second
+done
+fresh limits.session_bytes=1M
+start_second limits.session_bytes=1M
+is "what one instance frees the other can use" "$(fst -u 1000:1000 must fork 1 : must fork 2 : must in 1 bind process "$T/alice.token" \
+	: must in 2 c=open "$TWO/.sessionfs/process" O_RDWR,O_CLOEXEC : must in 2 bind @c "$T/alice.token" : must in 1 f=open "$A/f" O_RDWR,O_CREAT : in 1 truncate @f 1M \
+	: in 2 put "$TWO/alice-1/g" x : in 2 unlink "$TWO/alice-1/f" : in 1 close @f : until 0 in 2 put "$TWO/alice-1/g" x)" $'0\nEDQUOT\n0\n0\n0'
+agree "also when it had the file open" alice-1
+
+# What no instance can see alone: both make one file larger at once, and each counts what it sees. Never too little.
+fresh limits.session_bytes=100M
+"$FLOOD" "$TWO" "$T/alice.token" apart 4 5000 100 >/dev/null &
+"$FLOOD" "$MNT" "$T/alice.token" apart 4 5000 100 >/dev/null
+wait $!
+await_exact() { [[ $(ledger alice-1 exact) = True ]]; }
+await await_exact
+read -r bytes _ <<<"$(ledger alice-1)"
+ok "two instances that make one file larger count what it has, or more" [ "$bytes" -ge "$(tree alice-1 | cut -d' ' -f1)" ]
+"$LS" --recount "$T/store" >/dev/null
+agree "and a recount makes it exact" alice-1
+stop_second
+
+fresh limits.session_bytes=1M
+start_second limits.session_bytes=1M
+# One dies in the middle: what it had been granted comes back when its session is counted.
+"$FLOOD" "$TWO" "$T/alice.token" own 2 1000 100 >/dev/null
+kill -KILL "$SECOND"
+await gone "$SECOND"
+umount -l "$TWO"
+bytes=$(tree alice-1 | cut -d' ' -f1)
+says "its grant is lost for the other" "EDQUOT" must f=open "$A/h" O_RDWR,O_CREAT : truncate @f $((1048576 - bytes))
+recounted=$("$LS" --recount "$T/store")
+like "session-ls --recount tells dead from idle" "$recounted" '*1 sessions counted*'
+says "and gives it back" "0 EDQUOT" must f=open "$A/h" O_RDWR,O_CREAT : truncate @f $((1048576 - bytes)) : put "$A/i" x
+agree "to the byte" alice-1
+
+# -- session-ls ------------------------------------------------------------------------------------------------------------------
+down
+listed() { "$LS" --json "$T/store" | python3 -c 'import json, sys; s = json.load(sys.stdin)["sessions"][0]; print(s["bytes"], s["files"])'; }
+is "session-ls shows what the ledger says" "$(listed)" "$(tree alice-1)"
+printf x >"$(data alice-1)/behind"
+unlike "not what was put there behind it" "$(listed)" "$(tree alice-1)"
+read -r bytes files <<<"$(tree alice-1)"
+is "--recount tells what it changed" "$("$LS" --recount "$T/store")" \
+	"alice-1: bytes $((bytes - 1)) -> $bytes, files $((files - 1)) -> $files"$'\n'"1 sessions counted, 1 changed"
+is "then it is shown" "$(listed)" "$(tree alice-1)"
+is "and once is enough" "$("$LS" --json --recount "$T/store" | tr -d ' \n')" '{"counted":1,"changed":[]}'
+up limits.session_bytes=1M
+says "and counts" "EDQUOT" put "$A/i" x
+truncate -s 0 "$(data alice-1)/h"
+ok "by a live daemon as well" test -n "$("$LS" --recount "$MNT")"
+says "which takes note" "0" until 0 put "$A/i" x
+agree "and agrees" alice-1
+
+finish
