@@ -16,7 +16,7 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
-#define FLUSH_MS 5000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
+#define FLUSH_MS 3000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
 #define TRASH_COUNTED 10000
@@ -26,6 +26,7 @@
 struct reaper {
 	struct fs *fs;
 	struct ticker *bindings, *keys, *look, *write, *sweep;
+	atomic_bool stop; /* what takes long ends early */
 	/* of the look */
 	uint32_t at;           /* where the walk over live sessions is */
 	uint32_t share, count; /* how many it looks at in a step; how many there were up to here */
@@ -120,7 +121,7 @@ static void look_around(struct reaper *r)
 	struct fs *fs = r->fs;
 	uint32_t budget = r->share < LOOK_BUDGET ? LOOK_BUDGET : r->share;
 	struct session *s;
-	for (; budget > 0 && (s = session_next(fs->sessions, &r->at)); budget--, r->count++) {
+	for (; budget > 0 && !r->stop && (s = session_next(fs->sessions, &r->at)); budget--, r->count++) {
 		if (!s->revoked)
 			look_at(fs, s, false);
 		session_put(fs->sessions, s);
@@ -178,11 +179,12 @@ static void tell_trouble(const struct session *s, int err)
 		log_info("meta.json can be written again");
 }
 
-/* Until a time on the monotonic clock, in ms; 0: all of it. */
-static void write_until(struct fs *fs, int64_t until)
+/* Until a time on the monotonic clock, in ms, or until it is stopped; NULL or 0: all of it. */
+static void write_until(struct fs *fs, int64_t until, const atomic_bool *stop)
 {
 	struct session *s;
-	for (uint32_t at = 0; (!until || clock_ms(CLOCK_MONOTONIC) < until) && (s = session_next(fs->sessions, &at));) {
+	for (uint32_t at = 0; !(stop && *stop) && (!until || clock_ms(CLOCK_MONOTONIC) < until) &&
+			      (s = session_next(fs->sessions, &at));) {
 		if (session_clean(fs->sessions, s) && !s->revoked) {
 			struct used u = {fs, s, 0};
 			int err = store_told(store_meta_update(fs->store, s->name, note_use, &u));
@@ -200,7 +202,8 @@ static void write_until(struct fs *fs, int64_t until)
 static void write_meta(void *ctx, int64_t tick)
 {
 	(void)tick;
-	write_until(ctx, 0);
+	struct reaper *r = ctx;
+	write_until(r->fs, 0, &r->stop);
 }
 
 /* ---- sweep: what goes ---- */
@@ -252,13 +255,14 @@ static void sweep(void *ctx, int64_t tick)
 void reaper_flush(struct fs *fs)
 {
 	end_dead_bindings(fs, 0);
-	write_until(fs, clock_ms(CLOCK_MONOTONIC) + FLUSH_MS);
+	write_until(fs, clock_ms(CLOCK_MONOTONIC) + FLUSH_MS, NULL);
 }
 
 void reaper_stop(struct reaper *r)
 {
 	if (!r)
 		return;
+	r->stop = true;
 	struct ticker *all[] = {r->bindings, r->keys, r->look, r->write, r->sweep};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		ticker_stop(all[i]);
@@ -279,7 +283,7 @@ struct reaper *reaper_start(struct fs *fs)
 	r->keys = ticker_start(poll_keys, fs, TICKER_SECOND);
 	/* The rest of the time that was promised is for the look itself. */
 	r->look = ticker_start(look, r, fs->config.revalidate * TICKER_SECOND * 3 / 4);
-	r->write = ticker_start(write_meta, fs, WRITE_EVERY);
+	r->write = ticker_start(write_meta, r, WRITE_EVERY);
 	r->sweep = r->retention ? ticker_start(sweep, r, TICKER_SECOND) : NULL;
 	if (r->bindings && r->keys && r->look && r->write && r->sweep)
 		return r;
