@@ -16,7 +16,7 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
-#define FLUSH_MS 3000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
+#define FLUSH_MS 30000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
 #define TRASH_COUNTED 10000

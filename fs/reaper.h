@@ -23,7 +23,7 @@ struct reaper;
 struct reaper *reaper_start(struct fs *fs); /* NULL without memory or threads; fs->inval is there */
 void reaper_stop(struct reaper *r);         /* NULL is fine */
 
-/* What should not be left at the end: dead bindings, and unwritten meta.json, for some seconds. */
+/* What should not be left at the end: dead bindings, and unwritten meta.json, for half a minute. */
 void reaper_flush(struct fs *fs);
 
 #endif
