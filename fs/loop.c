@@ -2,9 +2,11 @@
 #define FUSE_USE_VERSION 317
 #include "loop.h"
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #include "creds.h"
@@ -17,6 +19,7 @@
 
 struct loop {
 	struct fuse_session *se;
+	int requests; /* epoll: the device, one shot at a time; owned */
 	void (*ended)(void);
 	atomic_flag over;
 	unsigned count;
@@ -24,17 +27,35 @@ struct loop {
 };
 
 /*
+ * Has the next thread woken when there is, or comes, one more request.
+ *
+ * read(2) on the device wakes its waiters in turn, so that each request meets a thread, a stack and a core that have
+ * been idle the longest: with eight threads an upload of 1 MB took a tenth longer than with two. epoll wakes the one that
+ * went to wait last. One shot for each request, so that no other wakes before this one was read.
+ */
+static void arm(const struct loop *l, int op)
+{
+	struct epoll_event readable = {.events = EPOLLIN | EPOLLONESHOT};
+	if (epoll_ctl(l->requests, op, fuse_session_fd(l->se), &readable) < 0)
+		abort();
+}
+
+/*
  * Cancellation is let in while waiting for a request, and nowhere else: a request that was read is always answered.
  */
-static ssize_t receive(int fd, void *buf)
+static ssize_t receive(const struct loop *l, void *buf)
 {
+	struct epoll_event one;
 	int old;
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
-	ssize_t n = read(fd, buf, REQUEST_MAX);
-	int saved = errno;
+	int ready = epoll_wait(l->requests, &one, 1, -1);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
-	errno = saved;
-	return n;
+	if (ready < 0)
+		return -errno;
+	ssize_t n = read(fuse_session_fd(l->se), buf, REQUEST_MAX);
+	int err = n < 0 ? -errno : 0;
+	arm(l, EPOLL_CTL_MOD);
+	return err ? err : n;
 }
 
 /* A thread's memory: a request, and room for the data of its reply. */
@@ -48,18 +69,17 @@ static void leave(void *buf)
 
 static void serve(struct loop *l, void *buf)
 {
-	int fd = fuse_session_fd(l->se);
 	for (;;) {
-		ssize_t n = receive(fd, buf);
+		ssize_t n = receive(l, buf);
 		if (n > 0) {
 			struct fuse_buf request = {.size = (size_t)n, .mem = buf};
 			stats_begin();
 			fuse_session_process_buf(l->se, &request);
 			stats_end();
-		} else if (n < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT) {
+		} else if (n < 0 && n != -EINTR && n != -EAGAIN && n != -ENOENT) {
 			/* ENOENT: the request was interrupted before it was read. ENODEV: unmounted. */
-			if (errno != ENODEV)
-				log_error("reading from the device: %s", strerror(errno));
+			if (n != -ENODEV)
+				log_error("reading from the device: %s", strerror((int)-n));
 			return;
 		}
 	}
@@ -91,6 +111,14 @@ struct loop *loop_start(struct fuse_session *se, unsigned threads, void (*ended)
 		return NULL;
 	l->se = se;
 	l->ended = ended;
+	/* The device doesn't block: what woke the thread may have been interrupted, and its request be gone. */
+	int fd = fuse_session_fd(se);
+	l->requests = epoll_create1(EPOLL_CLOEXEC);
+	if (l->requests < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0) {
+		loop_stop(l);
+		return NULL;
+	}
+	arm(l, EPOLL_CTL_ADD);
 	for (; l->count < threads; l->count++)
 		if (pthread_create(&l->threads[l->count], NULL, run, l)) {
 			loop_stop(l);
@@ -107,5 +135,6 @@ void loop_stop(struct loop *l)
 		pthread_cancel(l->threads[i]);
 	for (unsigned i = 0; i < l->count; i++)
 		pthread_join(l->threads[i], NULL);
+	close_fd(l->requests);
 	free(l);
 }
