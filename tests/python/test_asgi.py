@@ -139,6 +139,18 @@ class Asgi(unittest.TestCase):
         )
         self.assertFalse(any("sessionfs_root" in state for state in self.states))
 
+    def test_unbound(self):
+        """asgi: paths that need no session reach the application without a handle; others nearby have one"""
+        for required in (True, False):
+            for path in ("/login", "/static/a"):
+                for cookies in ((), (self.cookie(self.a),)):
+                    scope = self.scope(*cookies, path=path, state={})
+                    self.assertEqual(self.call(scope, required=required, unbound=["/login", "/static/*"])[0]["status"], 200)
+                    self.assertEqual(self.states.pop(), {})
+            self.call(self.scope(self.cookie(self.a), path="/logins"), required=required, unbound=["/login", "/static/*"])
+            self.assertIn("sessionfs_root", self.states.pop())
+        self.assertEqual(self.call(self.scope(path="/login/x"), unbound=["/login"])[0]["status"], 401)
+
     def test_no_mount(self):
         """asgi: where no sessionfs is mounted the answer is 503, also with required=False"""
         for required in (True, False):
@@ -394,6 +406,34 @@ class Uvicorn(unittest.TestCase):
         response.close()
         client.close()
         self.disconnected(before)
+
+    def test_killed(self):
+        """uvicorn: killed in mid-request its handle is gone, and a new one serves"""
+        server = world.Server(world.UVICORN, self.daemon.path, "asgi_app:application")
+        self.addCleanup(server.stop)
+        client = server.client()
+        client.request("GET", "/stream", headers={"Cookie": f"sessionfs={self.a}"})
+        self.assertEqual(client.getresponse().readline(), b"half\n")
+        self.assertEqual(len(self.daemon.holders("aaa")), 1)
+        server.process.kill()
+        server.process.wait()
+        client.close()
+        world.until(lambda: self.daemon.holders("aaa") == [], "the handle is gone")
+        self.works()
+
+    def test_no_mount(self):
+        """uvicorn: no mount, another filesystem, a daemon of another protocol: 503, the log says why; mounted, it serves"""
+        path = f"{world.T}/uvicorn-mount"
+        server = world.Server(world.UVICORN, path, "asgi_app:application")
+        self.addCleanup(server.stop)
+        for words in world.no_mounts(path):
+            said = len(server.said())
+            status, body = server.get("/", self.a)
+            self.assertEqual((status, body), (503, "Sessions are not available here at the moment.\n"))
+            self.assertIn(words, server.said()[said:])
+        daemon = world.Daemon(path=path)
+        self.addCleanup(daemon.stop)
+        self.assertEqual(server.get("/", self.a)[0], 200)
 
     def websocket(self, token):
         """A connected websocket, or the status that was answered."""

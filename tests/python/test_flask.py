@@ -6,6 +6,7 @@ import http.cookies
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import unittest
@@ -107,6 +108,24 @@ class Flask(unittest.TestCase):
         self.assertEqual(self.server.get("/", cookie), (200, {"whoami": None}))
         status, body = self.server.get("/mine/x", cookie)
         self.assertEqual((status, "was ended" in body), (401, True))
+
+    def test_disconnect(self):
+        """flask: a browser that goes away in mid-upload leaves nothing bound, no file, and workers that serve"""
+        cookie = self.login("amina", "halfway")[0].value
+        head = (
+            'POST /upload/half.csv HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n'
+            f'Content-Length: 1000000\r\nCookie: sessionfs={cookie}\r\n\r\n--b\r\n'
+            'Content-Disposition: form-data; name="session_id"\r\n\r\nhalfway\r\n--b\r\n'
+            'Content-Disposition: form-data; name="file"; filename="f"\r\n\r\nhalf'
+        )
+        for _ in range(6):  # each thread of both workers, or nearly
+            with socket.create_connection(("127.0.0.1", self.server.port), world.PATIENCE) as client:
+                client.sendall(head.encode())
+                world.until(lambda: self.daemon.holders("halfway"), "the request is being served")
+            world.until(lambda: self.daemon.holders("halfway") == [], "nobody is in that session")
+        self.assertNotEqual(self.server.get("/mine/half.csv", cookie)[0], 200)
+        for _ in range(6):
+            self.assertEqual(self.server.get("/", cookie)[1]["whoami"], "halfway")
 
     def test_users(self):
         """flask: users who all send one remembered id at the same time never get into each other's session"""

@@ -248,6 +248,24 @@ class Gunicorn:
         self.assertIn(reply["pid"], before)
 
 
+    def test_no_mount(self):
+        """no mount, another filesystem, a daemon of another protocol: 503, the log says why; mounted, the same worker serves"""
+        path = f"{world.T}/{type(self).__name__}-mount"
+        server = world.Server(world.GUNICORN, path, *self.words, "wsgi_app:outermost")
+        self.addCleanup(server.stop)
+        for words in world.no_mounts(path):
+            said = len(server.said())
+            status, body = server.get("/who", self.a)
+            self.assertEqual((status, body), (503, "Sessions are not available here at the moment.\n"))
+            self.assertIn(words, server.said()[said:])
+        workers = server.children()
+        daemon = world.Daemon(path=path)
+        self.addCleanup(daemon.stop)
+        status, reply = server.get("/who", self.a)
+        self.assertEqual((status, reply["sid"]), (200, "aaa"))
+        self.assertEqual([reply["pid"]], workers)
+
+
 class Sync(Gunicorn, unittest.TestCase):
     words = ("-k", "sync", "-w", "1")
 

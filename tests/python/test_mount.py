@@ -4,9 +4,11 @@
 import asyncio
 import errno
 import gc
+import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -193,6 +195,14 @@ class Threads(Case):
         asking = {op: second[op] - first[op] for op in second}
         spent = {op: third[op] - second[op] - asking[op] for op in third}
         self.assertEqual({op: count for op, count in spent.items() if count}, {"write": 100})
+
+    def test_copy(self):
+        """a file of 1 MB that is copied by 16 KiB, as web frameworks do it, is written by four requests"""
+        with self.mount.bound(self.a) as root:
+            before = self.daemon.requests()["write"]
+            with open(f"{root}/copied", "wb") as file:
+                shutil.copyfileobj(io.BytesIO(b"x" * 1000000), file, 16384)
+            self.assertEqual(self.daemon.requests()["write"] - before, 4)
 
     def test_event_loop(self):
         """bound: refused where an event loop runs, whose tasks would share it"""
@@ -667,12 +677,6 @@ class Mounts(unittest.TestCase):
         self.dir = f"{world.T}/{self._testMethodName}"
         os.makedirs(f"{self.dir}/.sessionfs")
 
-    def fake(self, version):
-        for name in ("thread", "process", "handle"):
-            open(f"{self.dir}/.sessionfs/{name}", "w").close()
-        with open(f"{self.dir}/.sessionfs/version", "w") as file:
-            file.write(version)
-
     def refused(self, kind, number, path, words):
         mount = Mount(path)
         for act in (
@@ -703,19 +707,19 @@ class Mounts(unittest.TestCase):
 
     def test_protocol(self):
         """a daemon of another protocol: ProtocolMismatch with both numbers, and it gets no token"""
-        self.fake(json.dumps({"version": "9.0", "protocol": 2, "features": {}}))
+        world.pretend(self.dir, json.dumps({"version": "9.0", "protocol": 2, "features": {}}))
         self.refused(sessionfs.ProtocolMismatch, errno.EPROTONOSUPPORT, self.dir, "protocol 2, this package 1")
         self.assertEqual(os.path.getsize(f"{self.dir}/.sessionfs/thread"), 0)
 
     def test_nonsense(self):
         """a version that can't be read as one: ProtocolMismatch"""
         for text in ("", "[]", "{", "\xff", '{"protocol":"1"}'):
-            self.fake(text)
+            world.pretend(self.dir, text)
             self.refused(sessionfs.ProtocolMismatch, errno.EPROTONOSUPPORT, self.dir, "protocol|JSON")
 
     def test_no_version(self):
         """files of that name without a daemon get no token"""
-        self.fake("")
+        world.pretend(self.dir, "")
         os.unlink(f"{self.dir}/.sessionfs/version")
         self.refused(sessionfs.NotMounted, errno.ENOENT, self.dir, "no sessionfs is mounted here")
         self.assertEqual(os.path.getsize(f"{self.dir}/.sessionfs/thread"), 0)

@@ -149,6 +149,27 @@ class Wsgi(unittest.TestCase):
             [sessionfs.NotBound, sessionfs.SessionRefused, sessionfs.TokenAmbiguous, type(None)],
         )
 
+    def test_unbound(self):
+        """wsgi: paths that need no session reach the application unbound, and cost the mount nothing; others nearby are bound"""
+        unbound = ["/login", "/static/*"]
+        for required in (True, False):
+            for path in ("/login", "/static/", "/static/a/b"):
+                for environ in ({}, self.cookie(self.a), self.cookie(self.forged)):
+                    self.seen.clear()
+                    before = self.daemon.requests()["write"]
+                    status = self.call(environ={**environ, "PATH_INFO": path}, required=required, unbound=unbound)[0]
+                    self.assertEqual((status, self.seen), (200, [(None, None)]))
+                    self.assertEqual(self.daemon.requests()["write"], before)
+            for path in ("/", "/login/", "/login/x", "/logins", "/static", "/x/static/a", "/LOGIN"):
+                self.seen.clear()
+                environ = {**self.cookie(self.a), "PATH_INFO": path}
+                self.assertEqual(self.call(environ=environ, required=required, unbound=unbound)[0], 200)
+                self.assertEqual([sid for _, sid in self.seen], ["aaa"])
+        self.assertEqual(self.call(environ={"PATH_INFO": "/login/x"}, unbound=unbound)[0], 401)
+        for bad, kind in (("/login", TypeError), (["login"], ValueError)):
+            with self.assertRaises(kind):
+                SessionMiddleware(self.app, self.mount, token="sessionfs", unbound=bad)
+
     def test_no_mount(self):
         """wsgi: where no sessionfs is mounted the answer is 503, also with required=False"""
         for required in (True, False):

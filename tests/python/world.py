@@ -5,6 +5,7 @@ All of it is gone after tear_down(), however the tests ended. What must come abo
 where there is one, and for at most PATIENCE seconds: nothing counts on time having passed.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -56,7 +57,8 @@ def set_up():
 
 def tear_down():
     while _servers:
-        _servers[-1].stop()
+        with contextlib.suppress(AssertionError):  # one that does not end keeps nobody from the rest
+            _servers[-1].stop()
     while _daemons:
         _daemons[-1].stop()
     if T:
@@ -133,13 +135,13 @@ class Daemon:
 
     count = 0
 
-    def __init__(self, *options):
+    def __init__(self, *options, path=None):
         Daemon.count += 1
         self.dir = f"{T}/mount{Daemon.count}"
-        self.path = f"{self.dir}/mnt"
+        self.path = path or f"{self.dir}/mnt"
         self.options = options
-        os.makedirs(self.path)
-        os.mkdir(f"{self.dir}/store", 0o700)
+        os.makedirs(self.path, exist_ok=True)
+        os.makedirs(f"{self.dir}/store", 0o700)
         self.again()
 
     def again(self):
@@ -180,6 +182,12 @@ class Daemon:
         while self.path in mounts():
             self.detach()
 
+    def end(self):
+        """The daemon unmounts, and has written all that it had to. (umount(8) would wait for other mount namespaces.)"""
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        _daemons.remove(self)
+
     def admin(self, line):
         with open(f"{self.path}/.sessionfs/admin", "w") as file:
             file.write(line + "\n")
@@ -203,6 +211,28 @@ class Daemon:
         return counts
 
 
+def pretend(directory, version):
+    """The control files of a mount, as ordinary files."""
+    os.makedirs(f"{directory}/.sessionfs", exist_ok=True)
+    for name in ("thread", "process", "handle"):
+        open(f"{directory}/.sessionfs/{name}", "w").close()
+        os.chmod(f"{directory}/.sessionfs/{name}", 0o666)
+    with open(f"{directory}/.sessionfs/version", "w") as file:
+        file.write(version)
+
+
+def no_mounts(directory):
+    """What may be where a mount should be, one after the other: gives what must be said of it."""
+    os.mkdir(directory)
+    yield "no sessionfs is mounted here"
+    subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+    yield "no sessionfs is mounted here"
+    subprocess.run(["umount", "-l", directory], check=True)
+    pretend(directory, '{"version":"9.0","protocol":2,"features":{}}')
+    yield "the daemon speaks protocol 2, this package 1"
+    shutil.rmtree(f"{directory}/.sessionfs")
+
+
 def token(sub, sid, ttl="1h", key="issuer", *more):
     words = [f"{BUILD}/session-token", "mint", "--key", f"{T}/{key}/issuer.key"]
     words += ["--sub", sub, "--sid", sid, "--ttl", ttl, *more]
@@ -219,19 +249,12 @@ def expired(sub, sid):
 # -- servers ----------------------------------------------------------------------------------------------------------
 
 
-class Server:
-    """A web server on a loopback port of its own, as nobody. It listens before it runs, so nobody waits for it."""
+class Process:
+    """A server that runs as nobody. It may be given a socket that listens already: then nobody waits for it."""
 
-    count = 0
-
-    def __init__(self, kind, mount, *words, **environ):
-        Server.count += 1
-        self.log = f"{T}/server{Server.count}.log"
-        with socket.socket() as listener, open(self.log, "wb") as log:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen(128)
-            self.port = listener.getsockname()[1]
-            command = [word.replace("FD", str(listener.fileno())) for word in kind] + list(words)
+    def __init__(self, command, log, *sockets, **environ):
+        self.log = log
+        with open(log, "wb") as file:
             self.process = subprocess.Popen(
                 command,
                 cwd=f"{T}/python",
@@ -240,18 +263,21 @@ class Server:
                     "PYTHONPATH": f"{T}/python",
                     "PYTHONDONTWRITEBYTECODE": "1",
                     "SESSIONFS_LIBRARY": os.environ["SESSIONFS_LIBRARY"],
-                    "MOUNT": mount,
                     **environ,
                 },
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[listener.fileno()],
+                stdout=file,
+                stderr=file,
+                pass_fds=[own.fileno() for own in sockets],
                 user=NOBODY,
                 group=NOBODY,
                 extra_groups=[],
             )
         _servers.append(self)
+
+    def children(self):
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:
+            return [int(pid) for pid in file.read().split()]
 
     def stop(self):
         if self in _servers:
@@ -262,6 +288,31 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def listener():
+    """A socket on a loopback port of its own."""
+    own = socket.socket()
+    own.bind(("127.0.0.1", 0))
+    own.listen(512)
+    return own
+
+
+class Server(Process):
+    """A web server for a mount. The word FD in its command becomes the number of its socket."""
+
+    count = 0
+
+    def __init__(self, kind, mount, *words, **environ):
+        Server.count += 1
+        with listener() as own:
+            self.port = own.getsockname()[1]
+            command = [word.replace("FD", str(own.fileno())) for word in (*kind, *words)]
+            super().__init__(command, f"{T}/server{Server.count}.log", own, MOUNT=mount, **environ)
+
+    def said(self):
+        with open(self.log, errors="replace") as file:
+            return file.read()
 
     def client(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)

@@ -116,6 +116,7 @@ class _Control:
         self._lock = threading.RLock()
         self._fd = -1
         self._mounts = -1  # /proc/self/mountinfo, or -1
+        self._changes = select.poll()  # of that
         self._device = 0  # of the mount that was opened
         self._serial = 0
         self._carries = 0  # the serial of the bind that it carries, 0 for none
@@ -185,6 +186,8 @@ class _Control:
             with contextlib.suppress(OSError):
                 self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
                 _fds.add(self._mounts)
+                self._changes = select.poll()
+                self._changes.register(self._mounts, select.POLLPRI)
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
             _fds.add(self._fd)
@@ -199,11 +202,7 @@ class _Control:
 
     def _is_elsewhere(self) -> bool:
         """Whether what is mounted at the path now is another: an open file keeps a mount alive that was detached."""
-        if self._mounts < 0:
-            return False
-        changes = select.poll()
-        changes.register(self._mounts, select.POLLPRI)
-        if not changes.poll(0):
+        if self._mounts < 0 or not self._changes.poll(0):
             return False
         try:
             return os.stat(self._files.path).st_dev != self._device
@@ -220,11 +219,7 @@ class _Control:
 
 def _refuse_shared_thread() -> None:
     """A thread that several requests share at a time would carry one into another's session."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
+    if asyncio._get_running_loop() is not None:  # documented for this; the other one makes an exception each time
         raise RuntimeError("an event loop runs in this thread, and its tasks would share the binding: use Mount.handle")
     for module, patched, what in (
         ("gevent.monkey", "is_module_patched", "threading"),

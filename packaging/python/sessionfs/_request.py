@@ -91,6 +91,23 @@ def answer(error: SessionError) -> Tuple[HTTPStatus, List[Tuple[str, str]], byte
     return status, headers, body
 
 
+class Paths:
+    """A set of requests' paths; what ends in * stands for all that begin so."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        if isinstance(paths, str):
+            raise TypeError(f"{paths!r}: a list of paths, not one")
+        given = list(paths)
+        for path in given:
+            if not path.startswith("/"):
+                raise ValueError(f"{path!r}: a path begins with /")
+        self._exact = frozenset(path for path in given if not path.endswith("*"))
+        self._prefixes = tuple(path[:-1] for path in given if path.endswith("*"))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._exact or path.startswith(self._prefixes)
+
+
 Source = Union[Cookie, Header]
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import inspect
 import os
-from typing import Any, Awaitable, Callable, List, MutableMapping, Optional, Union
+from typing import Any, Awaitable, Callable, Iterable, List, MutableMapping, Optional, Union
 
 from ._errors import SessionError
 from ._mount import Handle, Mount
-from ._request import Cookie, Header, answer, is_the_clients, missing, source
+from ._request import Cookie, Header, Paths, answer, is_the_clients, missing, source
 
 __all__ = ["Cookie", "Header", "SessionMiddleware"]
 
@@ -43,6 +43,9 @@ class SessionMiddleware:
     is closed before it is accepted (which servers make 403 of), or answered the same where the server can. With
     `required=False` they pass, with the error in `scope["state"]["sessionfs_error"]` and no path. Where the mount is
     missing or the release not admitted the answer is 503 either way. Other scopes (lifespan) pass as they are.
+
+    `unbound` are paths of requests that need no session, such as "/login" and "/static/*": they pass as they are, whatever
+    token they bring.
     """
 
     def __init__(
@@ -53,16 +56,18 @@ class SessionMiddleware:
         token: Union[str, Cookie, Header, Callable[[Scope], Token]],
         release: Optional[str] = None,
         required: bool = True,
+        unbound: Iterable[str] = (),
     ) -> None:
         self.app = app
         self.mount = mount if isinstance(mount, Mount) else Mount(mount)
         self.release = release
         self.required = required
+        self._unbound = Paths(unbound)
         self._source = source(token)
         self._callable: Any = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or scope["path"] in self._unbound:
             await self.app(scope, receive, send)
             return
 

@@ -19,6 +19,8 @@ Configuration, from `app.config` at the time of SessionFS(app) or init_app:
     SESSIONFS_RELEASE    name of the application's release, none by default
     SESSIONFS_REQUIRED   False: a request without a valid token reaches the application unbound, as login pages must,
                          and an operation that needs a session is answered 401. True: it is answered 401 at once.
+    SESSIONFS_UNBOUND    paths of requests that need no session, such as "/login" and "/static/*"; none by default. They
+                         save what binding costs, and reach the application whatever SESSIONFS_REQUIRED is.
 
 The command `flask sessions` lists who is in.
 """
@@ -50,6 +52,7 @@ _DEFAULTS = {
     "SESSIONFS_TTL": TTL,
     "SESSIONFS_RELEASE": None,
     "SESSIONFS_REQUIRED": False,
+    "SESSIONFS_UNBOUND": (),
 }
 
 
@@ -75,6 +78,7 @@ class SessionFS:
             token=app.config["SESSIONFS_COOKIE"],
             release=app.config["SESSIONFS_RELEASE"],
             required=app.config["SESSIONFS_REQUIRED"],
+            unbound=app.config["SESSIONFS_UNBOUND"],
         )
         app.extensions["sessionfs"] = self
         app.cli.add_command(

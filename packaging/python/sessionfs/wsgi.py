@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optio
 
 from ._errors import SessionError
 from ._mount import Bound, Mount
-from ._request import Cookie, Header, answer, is_the_clients, missing, source
+from ._request import Cookie, Header, Paths, answer, is_the_clients, missing, source
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,6 +34,9 @@ class SessionMiddleware:
     `required=False` such a request passes, unbound, with the error in `environ["sessionfs.error"]`: the mount refuses
     whatever it tries. Where the mount is missing or the release not admitted the answer is 503 either way.
 
+    `unbound` are paths of requests that need no session, such as "/login" and "/static/*": they reach the application as
+    they are, whatever token they bring, and the mount refuses them. It saves them what binding costs.
+
     The application finds the path of the session in `environ["sessionfs.root"]`.
     """
 
@@ -45,17 +48,21 @@ class SessionMiddleware:
         token: Union[str, Cookie, Header, Callable[[WSGIEnvironment], Optional[str]]],
         release: Optional[str] = None,
         required: bool = True,
+        unbound: Iterable[str] = (),
     ) -> None:
         self.app = app
         self.mount = mount if isinstance(mount, Mount) else Mount(mount)
         self.release = release
         self.required = required
+        self._unbound = Paths(unbound)
         self._source = source(token)
         self._callable: Any = token
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         # What an earlier request may have left, where the server forgot to close its response.
         self.mount.unbind()
+        if environ.get("PATH_INFO", "") in self._unbound:
+            return self.app(environ, start_response)
         bound = None
         try:
             token = self._token(environ)
