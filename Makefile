@@ -234,9 +234,18 @@ fuzzers: $(FUZZERS)
 setup:
 	@packaging/setup
 
+# With a browser and nginx.
+setup-incident:
+	@packaging/setup incident
+
 demo: setup
 	$(MAKE) all
 	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/demo/run
+
+# Its form in `make test` is shorter. INCIDENT= takes options: see tests/incident/run --help.
+incident: setup-incident
+	$(MAKE) all
+	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/incident/run --full $(INCIDENT)
 
 bench: setup
 	$(MAKE) tests
@@ -246,11 +255,11 @@ bench: setup
 TESTS = $(sort $(wildcard tests/fstest/*.t))
 MORE_TESTS =
 
-test: setup
+test: setup-incident
 	$(MAKE) tests
 	$(MAKE) variant=asan unit
 	@SESSIONFS_BUILD='$(CURDIR)/build/release' tests/run $(UNIT_TESTS) $(UNIT:%=build/asan/tests/unit/test_%) $(TESTS) \
-		tests/python/run $(MORE_TESTS)
+		tests/python/run tests/incident/run $(MORE_TESTS)
 
 # What needs neither root, nor a mount, nor anything installed: for builds of packages.
 check: $(filter $(PROTO:%=$(B)/tests/unit/test_%),$(UNIT_TESTS))
@@ -371,6 +380,7 @@ help:
 	@echo 'all               the programs'
 	@echo 'setup             Debian packages, and a private libfuse if the system has none that will do (root)'
 	@echo 'demo              setup, then two users and a buggy uploader (root)'
+	@echo 'incident          setup, then the incident replayed, with nginx, gunicorn and a browser (root)'
 	@echo 'test              setup, then every test; TESTS=tests/fstest/x.t chooses from the harness (root)'
 	@echo 'test-unit         the unit tests alone, under the address and undefined-behaviour sanitizers'
 	@echo 'check             the unit tests that need neither root nor a mount'
@@ -391,5 +401,6 @@ help:
 .DELETE_ON_ERROR:
 .SECONDARY:
 FORCE:
-.PHONY: all unit tests asan tsan fuzz fuzzers setup demo bench test check test-unit test-asan test-tsan test-deb test-cluster test-nfs \
-	scan format format-check install uninstall install-python uninstall-python deb clean distclean help FORCE
+.PHONY: all unit tests asan tsan fuzz fuzzers setup setup-incident demo incident bench test check test-unit test-asan \
+	test-tsan test-deb test-cluster test-nfs scan format format-check install uninstall install-python uninstall-python \
+	deb clean distclean help FORCE

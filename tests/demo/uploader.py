@@ -21,42 +21,15 @@ import hashlib
 import io
 import multiprocessing
 import os
-import random
 import signal
 import sys
 
-LGAS = {
-    "Benue": """Ado,Agatu,Apa,Buruku,Gboko,Guma,Gwer East,Gwer West,Katsina-Ala,Konshisha,Kwande,Logo,Makurdi,Obi,
-        Ogbadibo,Ohimini,Oju,Okpokwu,Otukpo,Tarka,Ukum,Ushongo,Vandeikya""",
-    "Kebbi": """Aleiro,Arewa Dandi,Argungu,Augie,Bagudo,Birnin Kebbi,Bunza,Dandi,Fakai,Gwandu,Jega,Kalgo,Koko/Besse,
-        Maiyama,Ngaski,Sakaba,Shanga,Suru,Wasagu/Danko,Yauri,Zuru""",
-}
-WARDS = {"Benue": 12, "Kebbi": 11}  # an LGA has about as many
-POSITIVITY = {"Benue": 0.31, "Kebbi": 0.52}
-FACILITIES = 4
+from reports import hashes_below, quarter
+
 QUARTERS = 4
-COLUMNS = ["state", "lga", "ward", "facility", "month", "tested", "positive"]
 
 
-# --- the data -------------------------------------------------------------------------------------------------------
-
-
-def quarter(user, state, number):
-    """What a user uploads for a quarter: (name, bytes). The same bytes each time."""
-    rng = random.Random(f"{user} {number}")
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for lga in LGAS[state].split(","):
-        level = rng.gauss(POSITIVITY[state], 0.05)
-        for ward in range(1, WARDS[state] + 1):
-            for facility in range(1, FACILITIES + 1):
-                for month in range(3 * number - 2, 3 * number + 1):
-                    tested = rng.randint(40, 400)
-                    positive = min(tested, max(0, round(tested * rng.gauss(level, 0.04))))
-                    rows.writerow([state, lga.strip(), f"Ward {ward}", f"PHC {facility}", f"2025-{month:02}",
-                                   tested, positive])
-    return f"tpr_2025_q{number}.csv", out.getvalue().encode()
+# --- the tables -----------------------------------------------------------------------------------------------------
 
 
 def table(data):
@@ -153,16 +126,6 @@ class Workers:
 
 
 # --- the users ------------------------------------------------------------------------------------------------------
-
-
-def hashes_below(directory):
-    """The hashes of all files that are there."""
-    found = set()
-    for at, _, names in os.walk(directory):
-        for name in names:
-            with open(os.path.join(at, name), "rb") as f:
-                found.add(hashlib.sha256(f.read()).hexdigest())
-    return found
 
 
 def example(user, state, right, seen, owner, owner_state):
