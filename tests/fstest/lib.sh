@@ -202,7 +202,8 @@ down() {
 	for m in $(below "$MNT/"); do umount "$m"; done
 	mounted || return 0
 	umount "$MNT" || { diag "$MNT is busy"; umount -l "$MNT"; }
-	if [[ -n $DAEMON ]] && ! await gone "$DAEMON"; then
+	# It writes what is not stored yet; on a busy disk that takes a while.
+	if [[ -n $DAEMON ]] && ! PATIENCE=400 await gone "$DAEMON"; then
 		fail "an unmounted daemon ends"
 		kill -KILL "$DAEMON"
 	fi
