@@ -57,7 +57,7 @@ off
 
 # A store that was good stays so where nothing can be tried.
 mkdir "$T/small"
-mount -t tmpfs -o size=1m,nr_inodes=400,mode=755 small "$T/small" || bail "no tmpfs"
+mount -t tmpfs -o size=1m,nr_inodes=800,mode=755 small "$T/small" || bail "no tmpfs"
 rm "$T/store"
 mkdir -m 700 "$T/small/store"
 ln -s small/store "$T/store"
@@ -65,7 +65,7 @@ up
 is "a session on a small disk" "$(fst -b "process:$T/alice.token" put "$MNT/alice-1/f" text)" 0
 down
 cat /dev/zero >"$T/small/filler" 2>/dev/null
-for ((i = 0; i < 400; i++)); do : >"$T/small/$i" || break; done 2>/dev/null
+for ((i = 0; i < 800; i++)); do : >"$T/small/$i" || break; done 2>/dev/null
 up
 is "a full disk: the daemon starts, and reads" "$(fst -b "process:$T/alice.token" get "$MNT/alice-1/f")" text
 down

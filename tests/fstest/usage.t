@@ -62,21 +62,9 @@ says "garbage in the base while it is in use" "0 EDQUOT 0" truncate "$A/f" 90000
 agree "is mended too" alice-1
 
 # -- two daemons -----------------------------------------------------------------------------------------------------------------
-TWO=$T/mnt2
-mkdir "$TWO"
-start_second() {
-	local o
-	mapfile -t o < <(options "audit.to=$T/audit2" "$@")
-	start -c "$T/conf" "${o[@]}" "$T/store" "$TWO" || bail "a second daemon does not start"
-	SECOND=$(daemon_of "$T/store" "$TWO")
-}
-stop_second() {
-	umount "$TWO"
-	await gone "$SECOND" || kill -KILL "$SECOND"
-}
 for mode in own same; do
 	fresh limits.session_bytes=3000001
-	start_second limits.session_bytes=3000001
+	second limits.session_bytes=3000001
 	"$FLOOD" "$TWO" "$T/alice.token" own 4 5000 100000 >"$T/flood2" &
 	got=$("$FLOOD" "$MNT" "$T/alice.token" $mode 4 5000 100000)
 	wait $!
@@ -89,14 +77,16 @@ for mode in own same; do
 	stop_second
 done
 fresh limits.session_bytes=1M
-start_second limits.session_bytes=1M
+second limits.session_bytes=1M
 is "what one instance frees the other can use" "$(fst -u 1000:1000 must fork 1 : must fork 2 : must in 1 bind process "$T/alice.token" \
 	: must in 2 c=open "$TWO/.sessionfs/process" O_RDWR,O_CLOEXEC : must in 2 bind @c "$T/alice.token" : must in 1 f=open "$A/f" O_RDWR,O_CREAT : in 1 truncate @f 1M \
 	: in 2 put "$TWO/alice-1/g" x : in 2 unlink "$TWO/alice-1/f" : in 1 close @f : until 0 in 2 put "$TWO/alice-1/g" x)" $'0\nEDQUOT\n0\n0\n0'
 agree "also when it had the file open" alice-1
 
 # What no instance can see alone: both make one file larger at once, and each counts what it sees. Never too little.
+stop_second
 fresh limits.session_bytes=100M
+second limits.session_bytes=100M
 "$FLOOD" "$TWO" "$T/alice.token" apart 4 5000 100 >/dev/null &
 "$FLOOD" "$MNT" "$T/alice.token" apart 4 5000 100 >/dev/null
 wait $!
@@ -109,7 +99,7 @@ agree "and a recount makes it exact" alice-1
 stop_second
 
 fresh limits.session_bytes=1M
-start_second limits.session_bytes=1M
+second limits.session_bytes=1M
 # One dies in the middle: what it had been granted comes back when its session is counted.
 "$FLOOD" "$TWO" "$T/alice.token" own 2 1000 100 >/dev/null
 kill -KILL "$SECOND"
