@@ -69,8 +69,8 @@ def judge(runs, files, checker, pictures, people):
     for key in ("sid", "self", "observe"):
         cost = runs[key].result["bind_requests"]
         sent = dict(cost["sent"])
-        # When anything is mounted anywhere on the machine, each worker looks once whether it was here.
-        if sent.get("getattr", 0) <= 2 * WORKERS:
+        # When anything was mounted anywhere on the machine, each worker looks once whether it was here.
+        if sent.get("getattr", 0) <= cost["requests"]:
             sent.pop("getattr", None)
         judged.equal(f"{key}: bind and unbind are two requests to the filesystem", sent, {"write": 2 * cost["requests"]})
 
