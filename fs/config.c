@@ -300,6 +300,13 @@ static bool is_agreed(const struct key *k)
 	return k->set == set_audience || strcmp(k->name, "cache") == 0;
 }
 
+static bool is_none(const struct key *k, int64_t value)
+{
+	char reason[REASON_MAX];
+	int64_t none;
+	return strcmp(k->normal, "none") == 0 && k->set(k, "none", &none, reason) == 0 && none == value;
+}
+
 static void value_text(const struct config *c, const struct key *k, char *text, size_t size)
 {
 	const void *field = (const char *)c + k->field;
@@ -312,6 +319,8 @@ static void value_text(const struct config *c, const struct key *k, char *text, 
 	else if (k->set == set_count)
 		snprintf(text, size, "%u", *(const unsigned *)field);
 	else if (*(const int64_t *)field == LIMIT_NONE)
+		snprintf(text, size, "none");
+	else if (is_none(k, *(const int64_t *)field))
 		snprintf(text, size, "none");
 	else /* times and sizes */
 		snprintf(text, size, "%" PRId64, *(const int64_t *)field);

@@ -95,7 +95,7 @@ declare -a MOUNTS INSTANCES
 instance() {
 	MOUNTS[$1]=$T/mnt$1
 	mkdir "$T/mnt$1"
-	start -c "$T/conf" -o "files.cache=shared,audit.to=$T/audit$1" "$T/m$1/store" "$T/mnt$1" || bail "instance $1 does not start"
+	start -c "$T/conf" -o "files.cache=shared,limits.session_bytes=$SESSION_BYTES,audit.to=$T/audit$1" "$T/m$1/store" "$T/mnt$1" || bail "instance $1 does not start"
 	INSTANCES[$1]=$(daemon_of "$T/m$1/store" "$T/mnt$1")
 	[[ ${INSTANCES[$1]} ]] || bail "instance $1 does not run"
 }
@@ -160,8 +160,8 @@ chunk_server 1
 await has_servers 3 || fail "it comes back"
 
 fails "one chunkserver cut off silently" 25 cut_one
-diag "the control files answered within $ANSWERED ms while the store stalled"
-is "which waited for nothing in the store" "$((ANSWERED < 2000))" 1
+is "the control files answer while the store stalls" "$((ANSWERED < 8000))" 1 # a client waits for ten seconds at least
+diag "they took $ANSWERED ms"
 is "with one cut off two are left" "$(await has_servers 2; servers)" 2
 same_contents "with one cut off"
 
@@ -180,4 +180,5 @@ for i in 1 2 3; do
 	umount "$T/mnt$i"
 	await gone "${INSTANCES[i]}" || fail "instance $i ends when it is unmounted"
 done
+kill -KILL "${CHUNK_PID[@]}" # or they go on filling what is about to be removed
 finish

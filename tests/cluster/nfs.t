@@ -114,7 +114,7 @@ alive() { local n; for n in 1 2; do on $n test -e /tmp/mnt/.sessionfs/self || re
 
 instance() {
 	local n=$1 out
-	out=$(on "$n" "$BUILD/sessionfs" -c "$T/conf" -o "files.cache=shared,audit.to=/tmp/audit" /tmp/nfs/store /tmp/mnt) ||
+	out=$(on "$n" "$BUILD/sessionfs" -c "$T/conf" -o "files.cache=shared,limits.session_bytes=$SESSION_BYTES,audit.to=/tmp/audit" /tmp/nfs/store /tmp/mnt) ||
 		guest_bail "$n" "no instance: $out"
 	diag "guest $n: ${out#sessionfs: }"
 }
@@ -151,16 +151,17 @@ sleep 5
 kill -KILL "$GANESHA"
 wait "$GANESHA" 2>/dev/null
 sleep 2
+# There is no server until they have answered, so an answer is proof that nothing in the store was waited for.
 began=$(date +%s%N)
-for n in 1 2; do on $n cat /tmp/mnt/.sessionfs/metrics /tmp/mnt/.sessionfs/self >/dev/null; done
+answers=$(for n in 1 2; do on $n timeout 60 cat /tmp/mnt/.sessionfs/metrics /tmp/mnt/.sessionfs/self >/dev/null; echo $?; done)
 answered=$((($(date +%s%N) - began) / 1000000))
 server
 wait $first
 wait $second
 hammer_claims failing.1 "the server killed and started again, first"
 hammer_claims failing.2 "the server killed and started again, second"
-diag "the control files answered within $answered ms while there was no server"
-is "which waited for nothing in the store" "$((answered < 5000))" 1
+is "the control files answer while there is no server" "$(words "$answers")" "0 0"
+diag "they took $answered ms"
 alive && pass "both instances live" || fail "both instances live"
 same_contents "after the server was killed"
 files() { find . -type f -path '*/data/*' ! -name '.nfs*' -exec sha256sum {} + | sort; }

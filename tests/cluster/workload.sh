@@ -18,6 +18,7 @@ workload_tokens() {
 	local i
 	token alice alice handover
 	token ann ann revoked
+	token full full full
 	for ((i = 0; i < RACES; i++)); do
 		token "race-a$i" "ada" "race-$i"
 		token "race-b$i" "bob" "race-$i"
@@ -109,7 +110,7 @@ revocation() {
 	wait $user
 	read -r last first error < <(tail -n 1 "$T/use")
 	is "a session that one instance revokes is refused on the other" "$error" EKEYREVOKED
-	awk -v a="$asked" -v l="$last" -v f="$first" 'BEGIN { exit !(l < a + 5 && f < a + 5) }'
+	awk -v a="$asked" -v l="$last" -v f="$first" 'BEGIN { exit !(l < a + 10 && f < a + 10) }'
 	is "within seconds" "$?" 0
 	diag "$(awk -v a="$asked" -v l="$last" -v f="$first" 'BEGIN { printf "the last use that was granted began %.1f s after the revocation was asked for", l - a }')"
 	is "and can't be bound again on either" "$(words "$(on 1 python3 "$CLUSTER/race.py" bind "${MOUNTS[1]}" 0 "$T/ann.token"
@@ -140,6 +141,21 @@ hammer_claims() {
 	is "$2: the hammer came to its end" "$claims" 6
 }
 
+# Of a session's limit, which both write against at once, no byte more is granted than there is.
+SESSION_BYTES=8388608
+limits() {
+	local first total
+	as 1 full 'head -c 12000000 /dev/zero >one' >"$T/full.1" &
+	first=$!
+	as 2 full 'head -c 12000000 /dev/zero >two' >"$T/full.2"
+	wait $first
+	like "both are refused more than a session may have" "$(words "$(<"$T/full.1")") $(words "$(<"$T/full.2")")" "*quota exceeded*quota exceeded*"
+	total=$(as 1 full 'stat -c %s one two' | awk '{ n += $1 } END { print n }')
+	is "together they have no more" "$((total <= SESSION_BYTES))" 1
+	is "and most of it" "$((total > SESSION_BYTES / 2))" 1
+	diag "$total bytes of $SESSION_BYTES"
+}
+
 # Both at once in the same sessions: bytes, sizes and names of another session may never be seen.
 together() {
 	local first
@@ -167,7 +183,7 @@ same_contents() {
 	unlike "$1: all of which can be read" "$one" '*[Ee]rror*'
 }
 
-WORKLOAD=(handover ownership revocation together)
+WORKLOAD=(handover ownership revocation limits together)
 workload() {
 	local claim
 	for claim in "${WORKLOAD[@]}"; do

@@ -109,6 +109,15 @@ static void test_differs(void)
 	   "audience");
 	ok(strstr(all, "release.policy is require there and off here: what one refuses the other serves") != NULL,
 	   "the release guard");
+	b = beat("b", "files.cache=shared,limits.session_bytes=1M,retention.idle=1h");
+	all = tells(&a, &b);
+	ok(strstr(all, "limits.session_bytes is 1048576 there and none here: what one refuses the other grants") !=
+		   NULL,
+	   "limits");
+	ok(strstr(all,
+		  "retention.idle is 3600 there and none here: the shorter one removes what the other would keep") !=
+		   NULL,
+	   "retention");
 	b = beat("b", "files.cache=shared");
 	set(&b, "tokens.keys", "0123");
 	ok(strstr(tells(&a, &b), "instance b: tokens.keys is 0123 there and ") != NULL, "trusted keys");
