@@ -255,13 +255,25 @@ static void leave(struct fs *fs, const struct claims *claims)
 	(void)users_leave(fs->store, claims->sub, name);
 }
 
+/*
+ * Whether a session is counted that this instance does not count: another one, or a token of another time, is limited. That
+ * is for the store to say, which is asked no more often than what other instances do is promised to be seen.
+ */
+static bool is_counted(struct fs *fs, struct session *s, int64_t now)
+{
+	if (now - s->asked < fs->config.revalidate && now >= s->asked)
+		return false;
+	s->asked = now;
+	return quota_is_counted(fs->quota, s->name);
+}
+
 /* Begins to count what the session has, where this binding is limited, or another was at some time. */
-static int count(struct fs *fs, struct session *s, const struct limits *l)
+static int count(struct fs *fs, struct session *s, const struct limits *l, int64_t now)
 {
 	struct account *a;
 	if (s->account && !limits_of_user(l))
 		return 0;
-	if (!limits_any(l) && !quota_is_counted(fs->quota, s->name))
+	if (!limits_any(l) && !is_counted(fs, s, now))
 		return 0;
 	int err = quota_account(fs->quota, s->name, s->sub, l, &a);
 	if (!err)
@@ -426,7 +438,7 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 
 	want.exp = claims.exp;
 	want.limits = limits_lower(&fs->config.limits, &claims.limits);
-	err = count(fs, want.session, &want.limits);
+	err = count(fs, want.session, &want.limits, r->now);
 	if (err) {
 		session_put(fs->sessions, want.session);
 		return refuse(c, r, err, REASON_store, &claims, NULL);
