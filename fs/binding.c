@@ -24,12 +24,12 @@ struct binding_table {
 	unsigned char hash_key[crypto_shorthash_KEYBYTES];
 };
 
-struct binding_table *binding_table_new(struct session_table *sessions)
+struct binding_table *binding_table_new(struct session_table *sessions, unsigned max)
 {
 	struct binding_table *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
-	if (slots_init(&t->slots, struct binding, BINDINGS_MAX)) {
+	if (slots_init(&t->slots, struct binding, max < BINDINGS_MAX ? max : BINDINGS_MAX)) {
 		free(t);
 		return NULL;
 	}
@@ -198,17 +198,21 @@ static struct binding *ref_number(struct binding_table *t, enum scope scope, pid
 	return b;
 }
 
-struct binding *binding_of(struct binding_table *t, pid_t tid)
+int binding_of(struct binding_table *t, pid_t tid, struct binding **ret)
 {
 	struct binding *b = ref_number(t, SCOPE_THREAD, tid);
-	if (b || !t->processes)
-		return b;
-
-	pid_t line[LINEAGE_MAX];
-	int n = caller_lineage(tid, line);
-	for (int i = 0; i < n && !b; i++)
-		b = ref_number(t, SCOPE_PROCESS, line[i]);
-	return b;
+	if (!b && t->processes) {
+		pid_t line[LINEAGE_MAX];
+		int n = caller_lineage(tid, line);
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n && !b; i++)
+			b = ref_number(t, SCOPE_PROCESS, line[i]);
+		if (!b && n == LINEAGE_MAX) /* perhaps cut, and bound further up */
+			return -ELOOP;
+	}
+	*ret = b;
+	return 0;
 }
 
 struct binding *binding_get(struct binding_table *t, uint64_t id)

@@ -52,7 +52,8 @@ struct binding {
 	bool linked;
 };
 
-struct binding_table *binding_table_new(struct session_table *sessions); /* NULL without memory */
+/* For max bindings, each of which keeps a descriptor, and 131072 at most. NULL without memory. */
+struct binding_table *binding_table_new(struct session_table *sessions, unsigned max);
 void binding_table_free(struct binding_table *t);
 
 /*
@@ -65,8 +66,12 @@ int binding_make(struct binding_table *t, const struct binding *want, uint64_t *
 /* Ends a binding. True if this call ended it, false if it was over or unknown. */
 bool binding_end(struct binding_table *t, uint64_t id);
 
-/* What a thread is bound by, or NULL. A reference: binding_put(). At most a poll(2) for a bound thread. */
-struct binding *binding_of(struct binding_table *t, pid_t tid);
+/*
+ * What a thread is bound by: a reference, or NULL for one that is not bound. At most a poll(2) for a bound thread. -errno
+ * where it can't be told (-EMFILE, -ENOMEM, -ESRCH, -ELOOP: too many parents): that is not "not bound", since who is bound
+ * elsewhere must be refused where who is not bound may come in by a handle.
+ */
+int binding_of(struct binding_table *t, pid_t tid, struct binding **ret);
 struct binding *binding_get(struct binding_table *t, uint64_t id);            /* a live one, or NULL */
 struct binding *binding_by_handle(struct binding_table *t, const char *name); /* a live one, or NULL */
 void binding_put(struct binding_table *t, struct binding *b);                 /* NULL is fine */

@@ -16,12 +16,12 @@ struct file_table {
 	struct slots slots;
 };
 
-struct file_table *file_table_new(struct node_table *nodes)
+struct file_table *file_table_new(struct node_table *nodes, unsigned max)
 {
 	struct file_table *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
-	if (slots_init(&t->slots, struct file, FILES_MAX)) {
+	if (slots_init(&t->slots, struct file, max < FILES_MAX ? max : FILES_MAX)) {
 		free(t);
 		return NULL;
 	}

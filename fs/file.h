@@ -35,7 +35,8 @@ struct file {
 	bool open;
 };
 
-struct file_table *file_table_new(struct node_table *nodes); /* NULL without memory */
+/* For max open files, each of which keeps a descriptor, and 1048576 at most. NULL without memory. */
+struct file_table *file_table_new(struct node_table *nodes, unsigned max);
 void file_table_free(struct file_table *t);
 
 /*

@@ -209,10 +209,14 @@ static int prepare(struct fs *fs, const struct args *a)
 
 	instance_name(fs->config.name, fs->mountpoint, fs->instance);
 	unsigned fds = privileges_limits(), cached = fds / 4 < CACHED_FDS_MAX ? fds / 4 : CACHED_FDS_MAX;
-	fs->sessions = session_table_new();
-	fs->bindings = fs->sessions ? binding_table_new(fs->sessions) : NULL;
+	/*
+	 * Descriptors that users can make the daemon keep are an eighth of all short of all: what revokes, looks at keys and
+	 * writes to the store must find some, however many one user hoards. (Lines of parents: lineage.c has an eighth.)
+	 */
+	fs->sessions = session_table_new(fds / 8);
+	fs->bindings = fs->sessions ? binding_table_new(fs->sessions, fds / 8) : NULL;
 	fs->nodes = node_table_new(&fs->backing, cached, session_gone, fs->sessions);
-	fs->files = fs->nodes ? file_table_new(fs->nodes) : NULL;
+	fs->files = fs->nodes ? file_table_new(fs->nodes, fds / 4) : NULL;
 	fs->release = release_guard_new(fs->config.release, store_fd(fs->store));
 	fs->inodes = inode_table_new();
 	fs->quota = quota_new(fs->store, fs->instance, &fs->config.limits);

@@ -68,8 +68,9 @@ static void find_caller(struct request *r)
 	r->tid = ctx->pid;
 	r->uid = ctx->uid;
 	r->gid = ctx->gid;
-	r->binding = r->tid > 0 ? binding_of(r->fs->bindings, r->tid) : NULL;
-	r->rights = r->binding ? binding_check(r->binding, r->now) : -ENOKEY;
+	int err = r->tid > 0 ? binding_of(r->fs->bindings, r->tid, &r->binding) : 0;
+	/* Whose binding can't be told is not taken for unbound: he has no right to anything, by no handle either. */
+	r->rights = err ? -EACCES : r->binding ? binding_check(r->binding, r->now) : -ENOKEY;
 }
 
 /* Rule 3 of the header, for one node. */
@@ -80,8 +81,8 @@ static int authority(struct request *r, const struct node *n)
 			return r->rights; /* past exp or revoked it says so, on foreign names too */
 		return r->binding->session->id == n->session ? 0 : -EACCES;
 	}
-	if (!n->route)
-		return -ENOKEY;
+	if (r->rights != -ENOKEY || !n->route)
+		return r->rights;
 	struct binding *handle = binding_get(r->fs->bindings, n->route);
 	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
 	binding_put(r->fs->bindings, r->via);

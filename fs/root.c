@@ -31,8 +31,8 @@ static int judge(struct request *r, const struct session *s, uint64_t route)
 {
 	if (r->binding)
 		return r->rights ? r->rights : s && s->id == r->binding->session->id ? 0 : -EACCES;
-	if (!s || !route)
-		return -ENOKEY;
+	if (r->rights != -ENOKEY || !s || !route)
+		return r->rights;
 	struct binding *handle = binding_get(r->fs->bindings, route);
 	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
 	binding_put(r->fs->bindings, handle);

@@ -18,12 +18,12 @@ struct session_table {
 	uint32_t buckets[BUCKETS];
 };
 
-struct session_table *session_table_new(void)
+struct session_table *session_table_new(unsigned max)
 {
 	struct session_table *t = calloc(1, sizeof(*t));
 	if (!t)
 		return NULL;
-	if (slots_init(&t->slots, struct session, SESSIONS_MAX)) {
+	if (slots_init(&t->slots, struct session, max < SESSIONS_MAX ? max : SESSIONS_MAX)) {
 		free(t);
 		return NULL;
 	}

@@ -46,7 +46,8 @@ struct session {
 	uint32_t chain;
 };
 
-struct session_table *session_table_new(void); /* NULL without memory */
+/* For max sessions, each of which keeps a descriptor, and 262144 at most. NULL without memory. */
+struct session_table *session_table_new(unsigned max);
 void session_table_free(struct session_table *t);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "binding.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -63,10 +64,17 @@ static uint64_t bound(enum scope scope, pid_t number, const char *sid)
 	return id;
 }
 
+/* Also NULL where it can't be told. */
+static struct binding *bound_by(pid_t tid)
+{
+	struct binding *b = NULL;
+	return binding_of(table, tid, &b) ? NULL : b;
+}
+
 /* The number of the binding by which a thread acts, 0 if by none. */
 static uint64_t acts_by(pid_t tid)
 {
-	struct binding *b = binding_of(table, tid);
+	struct binding *b = bound_by(tid);
 	uint64_t id = b ? b->id : 0;
 	binding_put(table, b);
 	return id;
@@ -488,9 +496,9 @@ static void *bind_and_look(void *arg)
 	pthread_barrier_wait(&gate);
 	for (int i = 0; i < 500; i++) {
 		uint64_t id = bound(SCOPE_THREAD, tids[me], sid);
-		struct binding *b = binding_of(table, tids[me]);
+		struct binding *b = bound_by(tids[me]);
 		faults += !b || b->id != id || strcmp(b->session->sid, sid) != 0 || binding_check(b, 0);
-		struct binding *other = binding_of(table, tids[(me + 1) % THREADS]);
+		struct binding *other = bound_by(tids[(me + 1) % THREADS]);
 		faults += other && strcmp(other->session->sid, sid) == 0;
 		binding_put(table, other);
 		if (i % 2)
@@ -556,7 +564,7 @@ static void test_free(void)
 	int base = open_fds();
 	struct session *s = session("F");
 	struct binding_table *t = table;
-	table = binding_table_new(sessions);
+	table = binding_table_new(sessions, UINT_MAX);
 	bound(SCOPE_THREAD, getpid(), "F");
 	bound(SCOPE_HANDLE, getpid(), "F");
 	binding_table_free(table);
@@ -570,13 +578,13 @@ static void test_free(void)
 int main(void)
 {
 	alarm(240);
-	sessions = session_table_new();
-	table = binding_table_new(sessions);
+	sessions = session_table_new(UINT_MAX);
+	table = binding_table_new(sessions, UINT_MAX);
 	if (!sessions || !table || caller_init(false))
 		abort();
 	test_who();
 	binding_table_free(table);
-	table = binding_table_new(sessions);
+	table = binding_table_new(sessions, UINT_MAX);
 	test_orphan();
 	test_latest();
 	test_dead();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "file.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -273,7 +274,7 @@ static void test_free(void)
 	struct control_file cf;
 	int base = open_fds();
 	controls_gone = nodes_gone = 0;
-	files = file_table_new(nodes);
+	files = file_table_new(nodes, UINT_MAX);
 	struct node *n = look("f");
 	struct file want = opened(n);
 	enter(&want);
@@ -333,7 +334,7 @@ int main(void)
 	if (backing_init(&backing, dir))
 		abort();
 	nodes = node_table_new(&backing, 2, gone, NULL);
-	files = file_table_new(nodes);
+	files = file_table_new(nodes, UINT_MAX);
 	if (!nodes || !files)
 		abort();
 	scratch_file(dir, "f", 0644, "content");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "session.h"
 
+#include <limits.h>
 #include <fcntl.h>
 #include <pthread.h>
 
@@ -343,7 +344,7 @@ static void test_full(void)
 int main(void)
 {
 	alarm(240);
-	table = session_table_new();
+	table = session_table_new(UINT_MAX);
 	if (!table)
 		abort();
 	test_enter();
