@@ -315,12 +315,11 @@ static struct session *enter_live(struct fs *fs, const struct claims *claims, co
 {
 	struct session *s = session_find(fs->sessions, claims->sid);
 	/* Was what is live here removed, which was not seen yet, and this one made since? */
-	if (s && (strcmp(s->sub, claims->sub) != 0 || (s->created && s->created != meta->created)))
+	if (s && (strcmp(s->sub, claims->sub) != 0 || !store_is_same(s->dir, dir)))
 		close_session(fs, s, true, "removed");
 	session_put(fs->sessions, s);
 	s = session_enter(fs->sessions, claims->sid, claims->sub, dir);
 	if (s) {
-		s->created = meta->created;
 		s->stored = meta->last_used;
 		s->bare = false;
 		session_recall(fs->sessions, s, meta->release);
@@ -360,11 +359,11 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 		if (*err)
 			return NULL;
 		s = enter_live(fs, claims, &meta, steal_fd(&dir));
-		/* Revoked or dropped between the claim and here, when there was no live session to close? */
-		int read = s ? store_told(store_meta_read(fs->store, s->name, &meta)) : 0;
-		if (read == -ENOENT || (!read && meta.revoked))
-			close_session(fs, s, read == -ENOENT, "meanwhile");
-		again = read == -ENOENT;
+		/* Revoked or dropped between the claim and here, when there was no live session to close? And made anew? */
+		int read = s ? store_told(store_look(fs->store, s->name, s->dir, &meta)) : 0;
+		again = read == -ENOENT || read == -ESTALE;
+		if (again || (!read && meta.revoked))
+			close_session(fs, s, again, "meanwhile");
 	}
 	if (!s) {
 		*err = -ENFILE;

@@ -76,6 +76,12 @@ void invalidate_stop(struct invalidator *inv)
 	pthread_cond_signal(&inv->some);
 	pthread_mutex_unlock(&inv->lock);
 	pthread_join(inv->thread, NULL);
+}
+
+void invalidate_free(struct invalidator *inv)
+{
+	if (!inv)
+		return;
 	for (; inv->count; inv->count--) {
 		free(inv->queue[inv->first].name);
 		inv->first = (inv->first + 1) % QUEUE_LEN;
@@ -86,7 +92,7 @@ void invalidate_stop(struct invalidator *inv)
 bool invalidate_full(struct invalidator *inv)
 {
 	pthread_mutex_lock(&inv->lock);
-	bool full = inv->count >= QUEUE_LEN - QUEUE_SLACK;
+	bool full = !inv->stop && inv->count >= QUEUE_LEN - QUEUE_SLACK;
 	pthread_mutex_unlock(&inv->lock);
 	return full;
 }
@@ -97,7 +103,7 @@ static void queue(struct invalidator *inv, uint64_t parent, const char *name, un
 		return;
 	char *copy = strdup(name);
 	pthread_mutex_lock(&inv->lock);
-	if (copy && inv->count < bound) {
+	if (copy && !inv->stop && inv->count < bound) {
 		inv->queue[(inv->first + inv->count++) % QUEUE_LEN] = (struct entry){parent, steal_ptr(&copy)};
 		pthread_cond_signal(&inv->some);
 	}

@@ -18,7 +18,13 @@ struct invalidator;
 
 /* Starts the thread; it ends in invalidate_stop(). NULL without memory or threads. */
 struct invalidator *invalidate_start(struct fuse_session *se);
-void invalidate_stop(struct invalidator *inv); /* drops what is queued; NULL is fine */
+
+/*
+ * Ends the thread, and drops what is queued and what comes. While requests are served still: what it tells may wait for a
+ * directory whose holder waits for a reply. NULL is fine.
+ */
+void invalidate_stop(struct invalidator *inv);
+void invalidate_free(struct invalidator *inv); /* after it; NULL is fine */
 
 /* Whether there is no room for what one request may have to tell. */
 bool invalidate_full(struct invalidator *inv);

@@ -53,6 +53,7 @@ struct keyring {
 	/* of the thread that polls */
 	uint8_t seen[HASH_LEN]; /* what the files looked like at the last poll */
 	int again;              /* polls that load in any case */
+	bool failed;            /* to load, and it was told */
 
 	pthread_mutex_t lock; /* guards all below */
 	struct keys keys;
@@ -298,13 +299,23 @@ int keyring_poll(struct keyring *k, char *err, size_t errlen)
 	look(k->dir, now); /* first: what changes while they are loaded is seen at the next poll */
 	if (memcmp(now, k->seen, HASH_LEN) != 0) {
 		memcpy(k->seen, now, HASH_LEN);
+		k->failed = false;
 		k->again = POLLS_AGAIN + 1;
 	}
 	if (!k->again)
 		return 0;
 	k->again--;
 	int r = keyring_reload(k, err, errlen);
-	return r < 0 && k->again ? 0 : r;
+	if (r >= 0) {
+		k->failed = false;
+	} else if (k->again || k->failed) {
+		r = 0; /* a key that is being copied; or said already */
+		k->again += !k->again;
+	} else {
+		k->failed = true;
+		k->again = 1; /* until they can be read: what is the reason need not change the files' looks */
+	}
+	return r;
 }
 
 /* The sum of the kids' hashes: files come in no order. */

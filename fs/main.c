@@ -341,10 +341,11 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 		log_error("cannot start threads");
 	}
 
+	invalidate_stop(fs->inval);
 	loop_stop(loop);
 	instance_stop(instance);
 	reaper_stop(reaper);
-	invalidate_stop(fs->inval);
+	invalidate_free(fs->inval);
 	fs->inval = NULL;
 	fuse_session_unmount(se);
 	file_table_free(fs->files); /* ends the bindings of control files that are open still */

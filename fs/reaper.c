@@ -16,10 +16,12 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
+#define UNUSED_AGE 1800   /* seconds */
 #define FLUSH_MS 30000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
 #define TRASH_COUNTED 10000
+#define ABSENT_MAX 256 /* that are looked at a second time in a step; the others at the next */
 #define LOOK_BUDGET 64 /* live sessions looked at in one step without having heard of them, at least */
 #define LOOK_STEPS 64  /* steps in which all of them are looked at: a minute or two */
 
@@ -28,9 +30,11 @@ struct reaper {
 	struct ticker *bindings, *keys, *look, *write, *sweep;
 	atomic_bool stop; /* what takes long ends early */
 	/* of the look */
-	uint32_t at;           /* where the walk over live sessions is */
-	uint32_t share, count; /* how many it looks at in a step; how many there were up to here */
-	bool deaf;             /* the store, as the log was told */
+	uint32_t at;                        /* where the walk over live sessions is */
+	uint32_t share, count;              /* how many it looks at in a step; how many there were up to here */
+	bool deaf;                          /* the store, as the log was told */
+	struct session *absent[ABSENT_MAX]; /* referenced; not there at the first look of this step */
+	unsigned n_absent;
 	/* of the sweep */
 	struct retention *retention;
 	struct trash_seen seen;
@@ -52,6 +56,22 @@ static struct retention_rules rules_of(const struct fs *fs)
 
 /* ---- bindings ---- */
 
+/*
+ * A session stays live as long as the kernel remembers its name, with a descriptor of its directory. Where there are many,
+ * those that nobody has used for a while are taken out of the kernel's memory; where there are few, nobody's working
+ * directory is touched.
+ */
+static void forget_unused(struct fs *fs, int64_t now)
+{
+	struct session *s;
+	if (!session_table_is_crowded(fs->sessions))
+		return;
+	for (uint32_t at = 0; (s = session_next(fs->sessions, &at)); session_put(fs->sessions, s))
+		if (now - s->used >
+		    UNUSED_AGE) /* the use of one that is bound is noted oftener: retention_is_behind() */
+			invalidate_hint(fs->inval, NODE_ROOT, s->sid);
+}
+
 /* Touches no store: who is gone is gone at once, whatever the store does. */
 static void end_dead_bindings(void *ctx, int64_t tick)
 {
@@ -69,6 +89,7 @@ static void end_dead_bindings(void *ctx, int64_t tick)
 		}
 		binding_put(fs->bindings, b);
 	}
+	forget_unused(fs, now);
 }
 
 static void poll_keys(void *ctx, int64_t tick)
@@ -79,36 +100,48 @@ static void poll_keys(void *ctx, int64_t tick)
 
 /* ---- look: what other instances did ---- */
 
-/* Reads one live session's meta.json. told: it is known to have ended, so that its absence is no accident. */
-static void look_at(struct fs *fs, struct session *s, bool told)
+/*
+ * Looks at one live session. True when it is not there: on its way to the trash, or to be put back in a moment (trash.h),
+ * or the server's answer is an old one. Not there twice, it is gone.
+ */
+static bool look_at(struct fs *fs, struct session *s, bool twice)
 {
 	struct meta meta;
 	stats_add(STATS_looks, 1);
-	int err = store_told(store_meta_read(fs->store, s->name, &meta));
-	if (err == -ENOENT && !told) {
-		/*
-		 * On its way to the trash, or to be put back in a moment (trash.h), or the server's answer is an old
-		 * one. Not there twice, it is gone.
-		 */
-		struct timespec moment = {.tv_nsec = 100000000};
-		nanosleep(&moment, NULL);
-		err = store_told(store_meta_read(fs->store, s->name, &meta));
-	}
-	bool other = !err && ((s->created && meta.created != s->created) || strcmp(meta.sub, s->sub) != 0 ||
-			      session_is_deleted(s));
-	if (err == -ENOENT || other)
+	int err = store_told(store_look(fs->store, s->name, s->dir, &meta));
+	if (err == -ESTALE || (err == -ENOENT && twice) || (!err && session_is_deleted(s)))
 		bind_ended(fs, s, true, "elsewhere");
 	else if (!err && meta.revoked)
 		bind_ended(fs, s, false, "elsewhere");
+	return err == -ENOENT;
+}
+
+/* The first look, at a session whose reference is consumed. */
+static void look_first(struct reaper *r, struct session *s)
+{
+	if (!s->revoked && look_at(r->fs, s, false) && r->n_absent < ABSENT_MAX)
+		r->absent[r->n_absent++] = s;
+	else
+		session_put(r->fs->sessions, s);
+}
+
+/* The second, at those that were not there: one moment for all, since others wait to be looked at. */
+static void look_again(struct reaper *r)
+{
+	if (r->n_absent) {
+		struct timespec moment = {.tv_nsec = 100000000};
+		nanosleep(&moment, NULL);
+	}
+	for (; r->n_absent > 0; session_put(r->fs->sessions, r->absent[r->n_absent]))
+		look_at(r->fs, r->absent[--r->n_absent], true);
 }
 
 static void heard(const char *name, void *ctx)
 {
-	struct fs *fs = ctx;
-	struct session *s = session_find_name(fs->sessions, name);
+	struct reaper *r = ctx;
+	struct session *s = session_find_name(r->fs->sessions, name);
 	if (s)
-		look_at(fs, s, true);
-	session_put(fs->sessions, s);
+		look_first(r, s);
 }
 
 /*
@@ -121,11 +154,8 @@ static void look_around(struct reaper *r)
 	struct fs *fs = r->fs;
 	uint32_t budget = r->share < LOOK_BUDGET ? LOOK_BUDGET : r->share;
 	struct session *s;
-	for (; budget > 0 && !r->stop && (s = session_next(fs->sessions, &r->at)); budget--, r->count++) {
-		if (!s->revoked)
-			look_at(fs, s, false);
-		session_put(fs->sessions, s);
-	}
+	for (; budget > 0 && !r->stop && (s = session_next(fs->sessions, &r->at)); budget--, r->count++)
+		look_first(r, s);
 	if (budget == 0)
 		return;
 	r->share = r->count / LOOK_STEPS;
@@ -136,11 +166,13 @@ static void look(void *ctx, int64_t tick)
 {
 	(void)tick;
 	struct reaper *r = ctx;
-	int err = ended_each(store_fd(r->fs->store), heard, r->fs);
-	if (err && err != -ENOENT && !r->deaf)
+	int err = ended_each(store_fd(r->fs->store), heard, r);
+	if (err && !r->deaf)
 		log_warn("store: ended/: %s: revocations by other instances are seen late", strerror(-err));
-	r->deaf = err && err != -ENOENT;
+	r->deaf = err != 0;
+	look_again(r);
 	look_around(r);
+	look_again(r);
 }
 
 /* ---- write: meta.json ---- */
@@ -155,7 +187,7 @@ static bool note_use(struct meta *m, void *ctx)
 {
 	struct used *u = ctx;
 	int64_t used = u->session->used, expires = u->session->expires;
-	if (m->revoked)
+	if (m->revoked || strcmp(m->sub, u->session->sub) != 0) /* another's, made under the same id since */
 		return false;
 	if (used > m->last_used)
 		m->last_used = used;
@@ -221,8 +253,9 @@ static void removed(void *ctx, const char *name, const struct meta *m, enum rete
 {
 	struct fs *fs = ctx;
 	struct session *s = session_find_name(fs->sessions, name);
-	/* Another time is another session, made under the same id since. */
-	if (s && (!s->created || s->created == m->created))
+	struct meta there;
+	/* What stands there now is another session, made under the same id since; that one may be the live one. */
+	if (s && store_look(fs->store, s->name, s->dir, &there) != 0)
 		bind_ended(fs, s, true, retention_end_name(end));
 	session_put(fs->sessions, s);
 	struct audit_event ev = {

@@ -44,7 +44,7 @@ struct request {
 	int64_t now;             /* Unix seconds, read once */
 	struct binding *binding; /* the caller's, or NULL; referenced */
 	struct binding *via;     /* the handle's, for a caller who is not bound; referenced */
-	int rights;              /* of that binding: 0, -EKEYEXPIRED, -EKEYREVOKED; -ENOKEY when not bound; -EACCES: not known */
+	int rights; /* of that binding: 0, -EKEYEXPIRED, -EKEYREVOKED; -ENOKEY when not bound; -EACCES: not known */
 
 	uint64_t ino;
 	struct node *node;  /* of ino; NULL for the root and the control files; referenced */

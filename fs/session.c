@@ -15,6 +15,7 @@ struct session_table {
 	pthread_mutex_t lock;
 	struct slots slots;
 	struct session *sessions; /* the slots */
+	uint32_t live;
 	uint32_t buckets[BUCKETS];
 };
 
@@ -41,6 +42,14 @@ void session_table_free(struct session_table *t)
 			close_fd(t->sessions[i].dir);
 	slots_fini(&t->slots);
 	free(t);
+}
+
+bool session_table_is_crowded(struct session_table *t)
+{
+	pthread_mutex_lock(&t->lock);
+	bool crowded = t->live > t->slots.max / 2;
+	pthread_mutex_unlock(&t->lock);
+	return crowded;
 }
 
 /* The store's name is a hash already. */
@@ -77,6 +86,7 @@ static struct session *insert(struct session_table *t, const char *name)
 	memcpy(s->name, name, sizeof(s->name));
 	s->chain = *bucket(t, name);
 	*bucket(t, name) = slot_of(s->id);
+	t->live++;
 	stats_add(STATS_sessions, 1);
 	return s;
 }
@@ -157,6 +167,7 @@ void session_put(struct session_table *t, struct session *s)
 		account = s->account;
 		unlink_chain(t, s);
 		slots_give(&t->slots, s);
+		t->live--;
 		stats_add(STATS_sessions, -1);
 	}
 	pthread_mutex_unlock(&t->lock);

@@ -33,7 +33,6 @@ struct session {
 	atomic_bool bare;                  /* its owner removed data/, here: the next bind makes it again */
 	atomic_int_least64_t used;         /* Unix seconds of the last bind or unbind; moved on while it is bound */
 	atomic_int_least64_t stored;       /* what meta.json has of it at least */
-	atomic_int_least64_t created;      /* as meta.json has it: another time is another session. 0: not known yet */
 	atomic_int_least64_t expires;      /* the latest exp of a token that was bound */
 	atomic_int_least64_t asked;        /* when the store was asked last whether it is counted */
 	_Atomic(struct account *) account; /* a reference; set once, where what it has is counted; else NULL */
@@ -49,6 +48,9 @@ struct session {
 /* For max sessions, each of which keeps a descriptor, and 262144 at most. NULL without memory. */
 struct session_table *session_table_new(unsigned max);
 void session_table_free(struct session_table *t);
+
+/* Whether more than half of what there is room for is live. */
+bool session_table_is_crowded(struct session_table *t);
 
 /*
  * The live session of a sid, made where there is none. Returns a reference. NULL when the table is full, or when the

@@ -360,6 +360,28 @@ int store_meta_read(struct store *s, const char *name, struct meta *ret)
 	return read_session(s, name, &dir, ret);
 }
 
+bool store_is_same(int dir, int other)
+{
+	struct stat a, b;
+	return fstat(dir, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int store_look(struct store *s, const char *name, int dir, struct meta *ret)
+{
+	_cleanup_close_ int now = -1;
+	struct stat st;
+	struct meta m;
+	int r = read_session(s, name, &now, &m);
+	/* ENOENT and ESTALE are what network filesystems say of a directory that another host deleted. */
+	if (r == 0 && fstat(dir, &st) < 0 && errno != ENOENT && errno != ESTALE)
+		r = -errno;
+	if (r == 0 && !store_is_same(now, dir))
+		r = -ESTALE;
+	if (r == 0)
+		*ret = m;
+	return r;
+}
+
 static int meta_replace(int dir, const struct meta *m)
 {
 	_cleanup_free_ char *text = NULL;
@@ -441,18 +463,12 @@ int store_meta_update(struct store *s, const char *name, bool (*change)(struct m
 	return r < 0 ? r : meta_update(s, name, dir, &m, change, ctx);
 }
 
-static bool is_same_dir(int dir, int other)
-{
-	struct stat a, b;
-	return fstat(dir, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 /* Whether what dir is of is not in the place of that name any more. */
 static bool is_elsewhere(const struct store *s, const char *name, int dir)
 {
 	_cleanup_close_ int there = -1;
 	int r = open_session(s, name, &there);
-	return r == -ENOENT || (r == 0 && !is_same_dir(dir, there));
+	return r == -ENOENT || (r == 0 && !store_is_same(dir, there));
 }
 
 static bool note_used(struct meta *m, void *ctx)
@@ -474,7 +490,7 @@ int store_use(struct store *s, const char *name, int64_t now)
 	/* Written through a descriptor, which reaches a session that is in the trash by now too. Is it still there? */
 	if (r == 0)
 		r = open_session(s, name, &there);
-	if (r == 0 && !is_same_dir(dir, there))
+	if (r == 0 && !store_is_same(dir, there))
 		r = -ENOENT;
 	if (r == 0)
 		r = is_revoked(there);
@@ -645,7 +661,7 @@ static bool make_tombstone(struct meta *m, void *ctx)
 /* Whether what was taken is what the tombstone was made for. */
 static bool is_the_one(int dir, void *ctx)
 {
-	return is_same_dir(dir, *(const int *)ctx);
+	return store_is_same(dir, *(const int *)ctx);
 }
 
 /* What stays of it there counts for nothing; one that was made anew meanwhile is the user's again. */

@@ -71,6 +71,15 @@ int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gi
 int store_meta_read(struct store *s, const char *name, struct meta *ret);
 
 /*
+ * The same for a session that is held: -ESTALE where the name stands for another directory than dir (which may be O_PATH):
+ * the one that is held was removed, and one made anew.
+ */
+int store_look(struct store *s, const char *name, int dir, struct meta *ret);
+
+/* Whether both are descriptors of one directory. */
+bool store_is_same(int dir, int other);
+
+/*
  * Replaces meta.json: reads it, calls change, writes it with version + 1. change returns false when nothing is to be
  * written; it may be called more than once. Two daemons may race: the last one wins for times, but `revoked` is never
  * lost, nor ever taken back. 0 or -errno as store_meta_read().
