@@ -16,7 +16,7 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
-#define UNUSED_AGE 1800   /* seconds */
+#define UNUSED_AGE 60     /* seconds */
 #define FLUSH_MS 30000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
@@ -67,8 +67,7 @@ static void forget_unused(struct fs *fs, int64_t now)
 	if (!session_table_is_crowded(fs->sessions))
 		return;
 	for (uint32_t at = 0; (s = session_next(fs->sessions, &at)); session_put(fs->sessions, s))
-		if (now - s->used >
-		    UNUSED_AGE) /* the use of one that is bound is noted oftener: retention_is_behind() */
+		if (now - s->used > UNUSED_AGE && now - s->held > UNUSED_AGE)
 			invalidate_hint(fs->inval, NODE_ROOT, s->sid);
 }
 
@@ -82,6 +81,7 @@ static void end_dead_bindings(void *ctx, int64_t tick)
 	struct binding *b;
 	for (uint32_t at = 0; (b = binding_next(fs->bindings, &at));) {
 		if (binding_alive(b)) {
+			b->session->held = now;
 			if (binding_check(b, now) == 0 && retention_is_behind(&rules, b->session->used, now))
 				session_touch(fs->sessions, b->session, now);
 		} else if (bind_over(fs, b, "caller-gone")) {

@@ -34,6 +34,7 @@ struct session {
 	atomic_int_least64_t used;         /* Unix seconds of the last bind or unbind; moved on while it is bound */
 	atomic_int_least64_t stored;       /* what meta.json has of it at least */
 	atomic_int_least64_t expires;      /* the latest exp of a token that was bound */
+	atomic_int_least64_t held;         /* when somebody was seen to be bound to it last */
 	atomic_int_least64_t asked;        /* when the store was asked last whether it is counted */
 	_Atomic(struct account *) account; /* a reference; set once, where what it has is counted; else NULL */
 	char release[RELEASE_MAX + 1];     /* table lock: read with session_release() */

@@ -452,6 +452,72 @@ def descendants():
     print(*sorted(seen))
 
 
+def far_down():
+    """A descendant WORDS[0] forks below a process that is bound to bob, with a descriptor that leaked from alice's handle."""
+    fd, path = handle("alice")
+    leaked = os.open(f"{path}/secret", os.O_RDWR)
+    bind("process", "bob")
+
+    def below(n):
+        if not n:
+            print(attempt(os.pread, leaked, 99, 0), attempt(get, f"{path}/secret"), flush=True)
+            os._exit(0)
+        pid = os.fork()
+        if not pid:
+            below(n - 1)
+        os.waitpid(pid, 0)
+        if n < int(WORDS[0]):
+            os._exit(0)
+    below(int(WORDS[0]))
+
+
+def starved():
+    """
+    A user opens as many files as he gets. Meanwhile the leaked descriptor of a handle is tried by a process that is bound
+    elsewhere, and the session that it is of is revoked by the command WORDS[0].
+    """
+    fd, path = handle("carol")
+    leaked = os.open(f"{path}/f", os.O_RDWR | os.O_CREAT)
+    os.pwrite(leaked, b"carol's", 0)
+
+    def elsewhere(me):
+        bind("process", "bob")
+        seen = set()
+        me.say("ready")
+        me.hear()
+        for _ in range(20):
+            t = threading.Thread(target=lambda: seen.add(attempt(os.pread, leaked, 99, 0)))
+            t.start()
+            t.join()
+        me.say(" ".join(sorted(seen)))
+        me.hear()
+
+    def hog(me):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+        bind("process", "bob")
+        try:
+            while True:
+                os.open(f"{BOB}/hoard", os.O_RDONLY | os.O_CREAT)
+        except OSError as e:
+            me.say(errno.errorcode[e.errno])
+            me.hear()
+
+    children = [Child(elsewhere), Child(hog)]
+    children[0].hear()
+    full = children[1].hear()
+    children[0].say("go")
+    print(full, children[0].hear(), end=" ")
+    before = attempt(os.pwrite, leaked, b"x", 0)
+    os.system(WORDS[0])
+    end = time.monotonic() + 10
+    while attempt(os.pwrite, leaked, b"x", 0) == before and time.monotonic() < end:
+        time.sleep(0.1)
+    print(before, attempt(os.pwrite, leaked, b"x", 0))
+    for c in children:
+        c.say("end")
+        c.wait()
+
+
 def hoard():
     """An unbound stranger who opens as many control files as he gets, WORDS[0] at most."""
     def work(me):

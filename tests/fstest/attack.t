@@ -59,6 +59,9 @@ umount "$T/elsewhere"
 fails "a bind mount of a session's directory is that session's alone" "ENOKEY $R $R" bound_path "$T/elsewhere"
 umount "$T/elsewhere"
 
+fails "a descendant of a bound process is bound" "EACCES EACCES" far_down 5
+fails "and is not taken for unbound however far down it is" "EACCES EACCES" far_down 70
+
 # -- what the store may hold -----------------------------------------------------------------------------------------
 alice=$(data alice-1) bob=$(data bob-1)
 ln -s "$alice/secret" "$bob/absolute"
@@ -100,5 +103,11 @@ down
 up
 prlimit --pid "$DAEMON" --nofile=2048:2048
 fails "a stranger who hoards control files does not keep users out" "secret 0" hoard 4096
+down
+(ulimit -n 800; start -c "$T/conf" "$T/store" "$MNT") || bail "sessionfs does not start with few descriptors"
+DAEMON=$(daemon_of "$T/store" "$MNT")
+echo "$DAEMON" >"$T/daemon"
+fails "a user who opens all the files he can opens no other's, and keeps no revocation from being seen" \
+	"ENFILE EACCES 0 EKEYREVOKED" starved "$BUILD/session-rm --revoke $T/store carol-1 >/dev/null"
 
 finish
