@@ -78,14 +78,14 @@ static void unlock_put(struct fs *fs, struct inode *i)
 	inode_put(fs->inodes, i);
 }
 
-/* One more open file; locked. */
+/* One more open file; locked. The first one's account: the number may have been another file's, in another session. */
 static void opened(struct inode *i, struct account *a)
 {
-	i->opens++;
-	if (!i->account) {
-		quota_ref(a);
-		i->account = a;
-	}
+	if (i->opens++ > 0 || i->account == a)
+		return;
+	quota_put(i->account);
+	quota_ref(a);
+	i->account = a;
 }
 
 /* How often a byte of it counts. */

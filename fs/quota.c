@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "roster.h"
 #include "stats.h"
 #include "users.h"
 #include "util.h"
@@ -61,6 +62,7 @@ struct quota {
 	struct account *users[BUCKETS]; /* rings, by the user's hash; users may share one */
 
 	struct limits limits; /* the configuration's */
+	bool crashed;         /* the last life of this instance had no orderly end */
 	pthread_t threads[2]; /* quota_step() and quota_count() */
 	pthread_mutex_t wake_lock;
 	pthread_cond_t wake;
@@ -71,7 +73,7 @@ struct quota {
 static int64_t now_ms(void)
 {
 	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	clock_gettime(CLOCK_BOOTTIME, &ts); /* a lease runs out while the machine sleeps, too */
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
@@ -555,16 +557,17 @@ static struct usage in_tree(const struct usage *used, const struct usage *held)
 
 static struct usage base_of(const struct usage *tree, const struct usage *before, const struct usage *after)
 {
-	return (struct usage){tree->bytes - min64(before->bytes, after->bytes),
-			      tree->files - min64(before->files, after->files)};
+	return (struct usage){min64(tree->bytes - min64(before->bytes, after->bytes), LIMIT_MAX),
+			      min64(tree->files - min64(before->files, after->files), LIMIT_MAX)};
 }
 
 static int count_tree(struct store *s, const char *name, bool pace, struct usage *ret)
 {
 	uint64_t files, bytes;
 	int r = store_usage(s, name, pace, &files, &bytes);
+	/* Sparse files may be as large as they like; what is more than any limit is that. */
 	if (r == 0)
-		*ret = (struct usage){(int64_t)bytes, (int64_t)files};
+		*ret = (struct usage){bytes < LIMIT_MAX ? (int64_t)bytes : LIMIT_MAX, (int64_t)files};
 	stats_add(STATS_quota_recounts, r == 0);
 	return r;
 }
@@ -718,8 +721,9 @@ static int load(struct account *a)
 	if (r == 0 && sum.has_mine) {
 		const struct ledger_line *m = &sum.mine;
 		a->version = m->version;
-		a->used = m->exact ? in_tree(&m->used, &m->held) : m->granted;
-		a->unsure = !m->exact;
+		/* What was removed just before a crash is in a line that is exact still. */
+		a->unsure = !m->exact || a->quota->crashed;
+		a->used = a->unsure ? m->granted : in_tree(&m->used, &m->held);
 		a->dirty = true;
 	}
 	if (r)
@@ -780,7 +784,13 @@ static void step_account(struct account *a, int64_t now)
 			struct usage used = a->used;
 			if (put_line(a, &used, true) == 0)
 				a->granted = used;
-		} else if (!idle && (a->exact || now - a->written > RENEW)) {
+		} else if (!idle) {
+			/* What was removed since it was granted is not kept from the others: the line, which says more, follows. */
+			struct usage left = room(a, &a->quota->limits);
+			a->granted.bytes = min64(a->granted.bytes, grant(a->used.bytes, 0, left.bytes, GRANT_BYTES));
+			a->granted.files = min64(a->granted.files, grant(a->used.files, 0, left.files, GRANT_FILES));
+		}
+		if (!idle && (a->exact || now - a->written > RENEW)) {
 			(void)put_line(a, &a->granted, false);
 			(void)look(a, a->lowered);
 		}
@@ -883,6 +893,8 @@ struct quota *quota_new(struct store *s, const char *instance, const struct limi
 	q->store = s;
 	q->instance = instance;
 	q->limits = *l;
+	_cleanup_free_ struct heartbeat *last = malloc(sizeof(*last));
+	q->crashed = last && roster_read(store_fd(s), instance, last) == 0 && !last->stopped;
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

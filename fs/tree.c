@@ -84,7 +84,8 @@ static int level_scan(struct walk *w, struct level *l)
 		if (w->pace && w->files % REST_EVERY == 0)
 			usleep(REST_US);
 		if (S_ISREG(st.st_mode))
-			w->bytes += (uint64_t)st.st_size;
+			w->bytes = w->bytes > INT64_MAX - (uint64_t)st.st_size ? INT64_MAX
+									       : w->bytes + (uint64_t)st.st_size;
 		if (!S_ISDIR(st.st_mode))
 			continue;
 		size_t n = strlen(e->d_name) + 1;
