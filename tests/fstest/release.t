@@ -35,10 +35,10 @@ bind() { fst -u 1000:1000 bind thread "$T/$1.token" ${2+"$2"}; }
 up release.policy=observe daemon.name=one
 is "observe: a worker that names none is admitted" "$(bind alice)" 0
 # Two workers that stay, of two releases, serve one session.
+touch "$T/workers-may-go"
 coproc WORKERS { fst must fork 1 : must fork 2 : must in 1 become 1000:1000 : must in 2 become 1000:1000 \
 	: must in 1 bind thread "$T/alice.token" 2026.01 : must in 2 bind thread "$T/bob.token" 2026.01 \
 	: must in 2 bind thread "$T/alice.token" 2026.02 : until ENOENT stat "$T/workers-may-go"; }
-touch "$T/workers-may-go"
 ok "session-ls --releases has each release with its workers" await says "1 1" 'str(found["one", "2026.01"]["workers"]) + " " + str(found["one", "2026.02"]["workers"])'
 is "and their binds" "$(ls_json '[found["one", "2026.01"]["binds"], found["one", "2026.02"]["binds"], found["one", ""]["binds"]]')" "[2, 1, 1]"
 is "and their sessions" "$(ls_json '[found["one", "2026.01"]["sessions"], found["one", "2026.02"]["sessions"]]')" "[1, 1]"
@@ -66,6 +66,7 @@ is "require: nobody is admitted while the store names no release" "$(bind alice 
 like "the log says so" "$(<"$T/log")" '*release.json: missing*every bind is refused*'
 like "one is named" "$(release require 1)" '1 is required, since 20*Z'
 ok "and is admitted within two seconds" await eval '[[ $(bind alice 1) = 0 ]]'
+ok "on the other instance too" await eval '[[ $(fst -m "$TWO" -u 1000:1000 bind thread "$T/bob.token" 1) = 0 ]]'
 is "another is not, and none neither" "$(bind alice 2) $(bind alice)" "ESTALE ESTALE"
 
 # A worker in slot 1 bound here, one in slot 2 there; the driver binds below -m, so slot 2 opens its control file itself.

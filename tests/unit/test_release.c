@@ -112,6 +112,7 @@ static void test_judge(void)
 
 static pid_t dead_pid(void)
 {
+	fflush(stdout); /* which a child of the thread sanitizer writes once more */
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(0);
