@@ -8,10 +8,6 @@ ONE=$MNT TWO=$T/mnt2
 mkdir "$TWO"
 start -c "$T/conf" -o "audit.to=$T/audit2" "$T/store" "$TWO" || bail "a second daemon does not start"
 SECOND=$(daemon_of "$T/store" "$TWO")
-stop_second() {
-	umount "$TWO"
-	await gone "$SECOND" || kill -KILL "$SECOND"
-}
 token alice alice alice-1
 token mallory mallory alice-1
 

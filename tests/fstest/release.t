@@ -25,10 +25,6 @@ second() {
 	start -c "$T/conf" -o "audit.to=$T/audit2,daemon.name=two,$1" "$T/store" "$TWO" || bail "a second daemon does not start"
 	SECOND=$(daemon_of "$T/store" "$TWO")
 }
-stop_second() {
-	umount "$TWO"
-	await gone "$SECOND" || kill -KILL "$SECOND"
-}
 bind() { fst -u 1000:1000 bind thread "$T/$1.token" ${2+"$2"}; }
 
 # -- observe ---------------------------------------------------------------------------------------------------------------
