@@ -40,6 +40,8 @@ mounted || { sed 's/^/# /' "$T/log"; bail "it does not mount"; }
 DAEMON=$(daemon_of "$T/store" "$MNT")
 is "it runs as the user" "$(stat -c %u "/proc/$DAEMON")" "$U"
 like "and says that it can not switch users" "$(<"$T/log")" '*not root*'
+says_of_io() { grep -q "io: " "$T/log"; } # at the first request of the kernel, which may come after the mount
+await says_of_io
 like "and that there is no passthrough" "$(<"$T/log")" '*passthrough*'
 says() {
 	local claim=$1 want=$2 got
