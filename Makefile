@@ -22,14 +22,14 @@ B       := build/$(variant)
 PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
-FS := log notify config json keyring store users ledger quota room meta durable probe tree trash ended audit sink reason \
-	stats exposition caller lineage creds privileges mountpoint backing passthrough \
+FS := log notify config json keyring store users ledger witness count account quota room meta durable probe tree trash ended audit \
+	sink reason stats exposition caller lineage creds privileges mountpoint backing passthrough \
 	slots session binding node file opened inode heartbeat roster agreement requirement release clock retention \
-	request ops io growth dir root control bind report invalidate ticker reaper instance loop
+	request charge growth naming ops io dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)
 
 # The only ones that may include <fuse_lowlevel.h>: nobody else is told where it is.
-FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/growth.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
+FUSE_SRCS := fs/request.c fs/ops.c fs/io.c fs/charge.c fs/growth.c fs/naming.c fs/dir.c fs/root.c fs/control.c fs/bind.c fs/report.c \
 	fs/invalidate.c fs/passthrough.c fs/loop.c fs/main.c
 
 TOOLS := session-token session-exec session-ls session-rm session-release

@@ -264,21 +264,48 @@ static bool is_counted(struct fs *fs, struct session *s, int64_t now)
 	if (now - s->asked < fs->config.revalidate && now >= s->asked)
 		return false;
 	s->asked = now;
-	return quota_is_counted(fs->quota, s->name);
+	return quota_is_counted(s->dir);
+}
+
+static int begin_count(struct fs *fs, struct session *s, const struct limits *l)
+{
+	struct account *a;
+	bool live = !s->account && s->used; /* since another bind */
+	int err = quota_account(fs->quota, s->dir, s->name, s->sub, l, live, &a);
+	if (!err)
+		session_count(s, a);
+	return err;
+}
+
+/* What is live of a user, and was bound without limits: in his sum it counts. */
+static void count_others(struct fs *fs, const struct session *of)
+{
+	const struct limits none = limits_none();
+	struct session *s;
+	for (uint32_t at = 0; (s = session_next(fs->sessions, &at)); session_put(fs->sessions, s))
+		if (!s->account && strcmp(s->sub, of->sub) == 0)
+			(void)begin_count(fs, s, &none);
 }
 
 /* Begins to count what the session has, where this binding is limited, or another was at some time. */
 static int count(struct fs *fs, struct session *s, const struct limits *l, int64_t now)
 {
-	struct account *a;
-	if (s->account && !limits_of_user(l))
+	bool counted = s->account;
+	if (counted && !limits_of_user(l))
 		return 0;
 	if (!limits_any(l) && !is_counted(fs, s, now))
 		return 0;
-	int err = quota_account(fs->quota, s->name, s->sub, l, &a);
-	if (!err)
-		session_count(s, a);
+	int err = begin_count(fs, s, l);
+	if (!err && !counted && limits_of_user(l) && !limits_of_user(&fs->config.limits))
+		count_others(fs, s);
 	return err;
+}
+
+void bind_count(struct fs *fs, struct session *s)
+{
+	const struct limits none = limits_none();
+	if (!s->account && !s->revoked && quota_is_counted(s->dir))
+		(void)begin_count(fs, s, &none);
 }
 
 /*

@@ -54,6 +54,9 @@ int bind_drop(struct fs *fs, const char *sid);
 /* Closes a session that was revoked in the store, or removed from it (gone). why is for the audit. */
 void bind_ended(struct fs *fs, struct session *s, bool gone, const char *why);
 
+/* Begins to count a live session that another instance counts. */
+void bind_count(struct fs *fs, struct session *s);
+
 /* The opener closed a descriptor of the file: ends the binding where the rules say so. */
 void bind_flush(struct carrier *c);
 

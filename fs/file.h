@@ -4,7 +4,7 @@
  *
  * A file keeps its node, so that who may use it is asked anew at every operation, and the node's descriptor, so that
  * a file that was unlinked while open stays reachable. One mutex guards the table, never held across a system call. A
- * `struct file *` is valid while its holder has a reference; nothing in it changes.
+ * `struct file *` is valid while its holder has a reference; nothing in it changes, but for inode.
  */
 #ifndef SESSIONFS_FILE_H
 #define SESSIONFS_FILE_H
@@ -25,8 +25,11 @@ struct file {
 	int fd;            /* owned; -1 where there is none */
 	bool passthrough;  /* counted in the node (passthrough.h) */
 	bool dir;
-	struct inode
-		*inode; /* where the session is counted (growth.h): given back by growth_close() before file_close() */
+	/*
+	 * Where the session is counted (growth.h): given back by growth_close() before file_close(). Set when the file is
+	 * opened, or once it grows, where the session came to be counted in between.
+	 */
+	_Atomic(struct inode *) inode;
 	struct control_file *control; /* owned; NULL for all others */
 
 	/* table lock */

@@ -38,6 +38,7 @@ struct fs {
 	struct room room;
 	char mountpoint[4096];
 	char instance[INSTANCE_NAME_MAX + 1]; /* this daemon's name among those of the store */
+	char run[RUN_ID_LEN + 1];             /* new with each start of it */
 	uid_t uid;                            /* the daemon's own: an admin, beside root */
 	bool privileged;                      /* may switch users */
 	atomic_bool passthrough; /* chosen in INIT, off when the store turns out to have none; never with io = strict */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operations that make a session larger or smaller, with what they add taken before and what they free given back
- * after (quota.h), and with the reserve of the store (room.h).
+ * The operations that make files larger or smaller, with what they add taken before and what they free given back after
+ * (charge.h), and with the reserve of the store (room.h). Those of names are in naming.h.
  *
  * Each does what the plain system call does where nothing is limited, and then costs nothing. Otherwise it holds the
  * inode (inode.h) whose size or names change, shared for a write within the size, so that with any number of writers by
@@ -22,11 +22,6 @@
 #include "inode.h"
 #include "request.h"
 
-/* Of the session that a request acts in; NULL where nothing is counted. */
-struct account *growth_account(const struct request *r);
-/* That of the binding that it goes through. */
-const struct limits *growth_limits(const struct request *r);
-
 /* What df is told, from what the filesystem below said: the limits as its size, what is left as free. 0 or -errno. */
 int growth_statfs(struct request *r, struct statvfs *st);
 
@@ -41,18 +36,5 @@ int growth_open(struct request *r, int flags, struct inode **ret);
 int growth_create(struct request *r, const char *name, int flags, mode_t mode, struct inode **ret);
 int growth_tmpfile(struct request *r, int flags, mode_t mode, struct inode **ret);
 void growth_close(struct fs *fs, struct inode *i, int fd);
-
-/* Names. One that is made by a call of its own (mkdir and so on) goes between these two. */
-struct naming {
-	struct request *request;
-	struct account *account; /* NULL: nothing is counted */
-	struct inode *dir;
-};
-int naming_begin(struct request *r, struct naming *n);
-int naming_end(struct naming *n, int err); /* of the call; returned */
-
-int growth_remove(struct request *r, const char *name, int flags); /* unlinkat() */
-int growth_rename(struct request *r, const char *name, const char *newname, unsigned flags);
-int growth_link(struct request *r, const char *newname);
 
 #endif

@@ -9,7 +9,7 @@ bool instance_name_valid(const char *s)
 	return len >= 1 && len <= INSTANCE_NAME_MAX && s[len] == '\0' && s[0] != '.';
 }
 
-static bool run_valid(const char *s)
+bool run_id_valid(const char *s)
 {
 	return strspn(s, "0123456789abcdef") == RUN_ID_LEN && s[RUN_ID_LEN] == '\0';
 }
@@ -79,7 +79,7 @@ int heartbeat_parse(const char *text, size_t len, struct heartbeat *ret)
 
 	struct heartbeat h = {0};
 	if (!json_get_text(o, "name", false, h.name, sizeof(h.name)) || !instance_name_valid(h.name) ||
-	    !json_get_text(o, "run", false, h.run, sizeof(h.run)) || !run_valid(h.run) ||
+	    !json_get_text(o, "run", false, h.run, sizeof(h.run)) || !run_id_valid(h.run) ||
 	    !json_get_text(o, "version", false, h.version, sizeof(h.version)) ||
 	    !json_get_text(o, "host", false, h.host, sizeof(h.host)) ||
 	    !json_get_text(o, "mount", false, h.mount, sizeof(h.mount)) || !json_get_count(o, "pid", false, &h.pid) ||
@@ -108,7 +108,7 @@ static json_t *release_object(const struct heartbeat_release *r)
 
 int heartbeat_format(const struct heartbeat *h, char **ret, size_t *len)
 {
-	if (!instance_name_valid(h->name) || !run_valid(h->run) || h->beat == 0)
+	if (!instance_name_valid(h->name) || !run_id_valid(h->run) || h->beat == 0)
 		return -EINVAL;
 	_cleanup_json_ json_t *o = json_pack(
 		"{ss ss ss ss ss sI sI sb ss sI sI sI s{} s[]}", "name", h->name, "run", h->run, "version", h->version,

@@ -7,7 +7,7 @@
  *      "mixed":3,"settings":{"files.cache":"shared"},"releases":[{"release":"2026.01","workers":6,"refused":0,"sessions":9,"binds":1203,"last":"…"}]}
  *
  * Who reads it may meet one of a later release, half a disk's worth of garbage, or a name that is not the file's: it is
- * what another machine says, and nothing is decided by it.
+ * what another machine says, and nothing is decided by it but whether that instance lives (witness.h).
  */
 #ifndef SESSIONFS_HEARTBEAT_H
 #define SESSIONFS_HEARTBEAT_H
@@ -63,6 +63,8 @@ struct heartbeat {
 
 /* Whether s is the name of an instance: 1 to INSTANCE_NAME_MAX of A-Z a-z 0-9 . _ -, not starting with a dot. */
 bool instance_name_valid(const char *s);
+
+bool run_id_valid(const char *s);
 
 /* All of len bytes. 0; -EUCLEAN for what no instance wrote, or only half of it; -ENOMEM. */
 int heartbeat_parse(const char *text, size_t len, struct heartbeat *ret);

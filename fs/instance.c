@@ -18,7 +18,6 @@
 
 struct instance {
 	struct fs *fs;
-	char run[RUN_ID_LEN + 1];
 	struct ticker *ticker;
 	uint64_t ticks;     /* the ticker's own, as is what follows */
 	bool clash, failed; /* said in the log */
@@ -61,6 +60,13 @@ void instance_name(const char *configured, const char *mountpoint, char name[sta
 		 hex);
 }
 
+void instance_run(char run[static RUN_ID_LEN + 1])
+{
+	unsigned char id[RUN_ID_LEN / 2];
+	randombytes_buf(id, sizeof(id));
+	sodium_bin2hex(run, RUN_ID_LEN + 1, id, sizeof(id));
+}
+
 /* ---- a beat ---- */
 
 /* A host or a path may be any bytes; the file is UTF-8. */
@@ -100,7 +106,7 @@ static void describe(const struct instance *i, bool stopped, struct heartbeat *h
 		.stopped = stopped,
 	};
 	snprintf(h->name, sizeof(h->name), "%s", fs->instance);
-	snprintf(h->run, sizeof(h->run), "%s", i->run);
+	snprintf(h->run, sizeof(h->run), "%s", fs->run);
 	snprintf(h->version, sizeof(h->version), "%s", SESSIONFS_VERSION);
 	snprintf(h->policy, sizeof(h->policy), "%s", config_release_name(fs->config.release));
 	copy_text(h->host, sizeof(h->host), host);
@@ -114,7 +120,8 @@ static void describe(const struct instance *i, bool stopped, struct heartbeat *h
 static void see_clash(struct instance *i)
 {
 	struct heartbeat other;
-	if (i->clash || roster_read(store_fd(i->fs->store), i->fs->instance, &other) || strcmp(other.run, i->run) == 0)
+	if (i->clash || roster_read(store_fd(i->fs->store), i->fs->instance, &other) ||
+	    strcmp(other.run, i->fs->run) == 0)
 		return;
 	i->clash = true;
 	log_error("another daemon runs under this one's name, %s: pid %" PRIu64 " on %s, at %s; set daemon.name",
@@ -124,8 +131,11 @@ static void see_clash(struct instance *i)
 static void beat(struct instance *i, bool stopped)
 {
 	struct heartbeat h;
+	int64_t before = account_now();
 	describe(i, stopped, &h);
 	int err = roster_write(store_fd(i->fs->store), &h);
+	if (!err)
+		quota_beat(i->fs->quota, before);
 	if (err && !i->failed)
 		log_warn("nodes/%s.json: %s", i->fs->instance, strerror(-err));
 	i->failed = err != 0;
@@ -189,10 +199,8 @@ struct instance *instance_start(struct fs *fs)
 	struct instance *i = calloc(1, sizeof(*i));
 	if (!i)
 		return NULL;
-	unsigned char id[RUN_ID_LEN / 2];
-	randombytes_buf(id, sizeof(id));
-	sodium_bin2hex(i->run, sizeof(i->run), id, sizeof(id));
 	i->fs = fs;
+	beat(i, false); /* what is granted from the first request on is granted to a living instance */
 	i->ticker = ticker_start(tick, i, TICKER_SECOND);
 	if (!i->ticker) {
 		free(i);
@@ -201,11 +209,19 @@ struct instance *instance_start(struct fs *fs)
 	return i;
 }
 
-void instance_stop(struct instance *i)
+void instance_rest(struct instance *i)
 {
 	if (!i)
 		return;
 	ticker_stop(i->ticker);
+	i->ticker = NULL;
+}
+
+void instance_stop(struct instance *i)
+{
+	if (!i)
+		return;
+	instance_rest(i);
 	beat(i, true);
 	free(i);
 }

@@ -28,7 +28,13 @@ struct instance;
  */
 void instance_name(const char *configured, const char *mountpoint, char name[static INSTANCE_NAME_MAX + 1]);
 
-struct instance *instance_start(struct fs *fs); /* NULL without memory or threads */
-void instance_stop(struct instance *i);         /* with a last beat that says so; NULL is fine */
+/* Makes the id of a run. */
+void instance_run(char run[static RUN_ID_LEN + 1]);
+
+/* With a first beat, of which quota_beat() is told, as of all others. NULL without memory or threads. */
+struct instance *instance_start(struct fs *fs);
+void instance_rest(struct instance *i); /* ends the thread; NULL is fine */
+void instance_stop(
+	struct instance *i); /* the same, with a last beat that says so: nothing in the store is ours any more */
 
 #endif

@@ -2,6 +2,7 @@
 #include "ledger.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 
 #include "durable.h"
@@ -44,30 +45,31 @@ static int line_parse(const char *text, size_t len, struct ledger_line *ret)
 	int r = json_parse_object(text, len, &o);
 	if (r < 0)
 		return r;
-	if (!json_get_count(o, "version", false, &l.version) || !json_get_flag(o, "exact", &l.exact) ||
+	if (!json_get_count(o, "version", false, &l.version) || !json_get_text(o, "run", false, l.run, sizeof(l.run)) ||
+	    !run_id_valid(l.run) || !json_get_flag(o, "open", &l.open) || !json_get_flag(o, "unsure", &l.unsure) ||
 	    !get_usage(o, "used", &l.used) || !get_usage(o, "granted", &l.granted) || !get_usage(o, "held", &l.held) ||
-	    l.granted.bytes < l.used.bytes || l.granted.files < l.used.files || l.held.bytes < 0 || l.held.files < 0)
+	    l.granted.bytes < l.used.bytes || l.granted.files < l.used.files || l.held.bytes < 0 || l.held.files < 0 ||
+	    (!l.open && (l.granted.bytes > l.used.bytes || l.granted.files > l.used.files)))
 		return -EUCLEAN;
 	*ret = l;
 	return 0;
 }
 
-static int base_parse(const char *text, size_t len, struct usage *ret)
+static int base_parse(const char *text, size_t len, struct usage *ret, bool *doubted)
 {
 	_cleanup_json_ json_t *o = NULL;
 	int r = json_parse_object(text, len, &o);
-	return r < 0 ? r : get_usage(o, "used", ret) ? 0 : -EUCLEAN;
+	return r < 0 ? r : get_usage(o, "used", ret) && json_get_flag(o, "doubted", doubted) ? 0 : -EUCLEAN;
 }
 
 /* --- reading --- */
 
-/* A session's usage/, opened afresh. -ENOENT: no session, or *ret stays -1: nothing in it yet. */
-static int open_usage(struct store *s, const char *name, int *ret)
+/* A session's usage/, opened afresh. *ret stays -1 where there is none yet. */
+static int open_usage(int session, int *ret)
 {
-	_cleanup_close_ int dir = -1;
-	int r = store_session_dir(s, name, &dir);
-	if (r < 0)
-		return r;
+	_cleanup_close_ int dir = openat(session, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ESTALE ? -ENOENT : -errno;
 	int fd = openat(dir, "usage", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -91,6 +93,17 @@ static bool line_name(const char *file, char instance[static INSTANCE_NAME_MAX +
 	return instance_name_valid(instance);
 }
 
+/* FNV-1a over what is new with each write. */
+static uint64_t stamp(const char *instance, const struct ledger_line *line)
+{
+	char text[INSTANCE_NAME_MAX + RUN_ID_LEN + 32];
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	snprintf(text, sizeof(text), "%s %s %" PRIu64, instance, line->run, line->version);
+	for (const char *p = text; *p; p++)
+		h = (h ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return h;
+}
+
 static int read_line(int dir, const char *file, const char *instance, const char *mine, ledger_line_fn *each, void *ctx,
 		     struct ledger_sum *sum)
 {
@@ -104,7 +117,7 @@ static int read_line(int dir, const char *file, const char *instance, const char
 		return 0;
 	if (r < 0 && r != -EUCLEAN)
 		return r;
-	sum->there = true;
+	sum->counted |= r == 0 && !line.unsure;
 	if (r < 0) {
 		sum->garbage++;
 	} else if (mine && strcmp(instance, mine) == 0) {
@@ -112,7 +125,8 @@ static int read_line(int dir, const char *file, const char *instance, const char
 		sum->mine = line;
 	} else {
 		sum->lines++;
-		sum->loose += !line.exact;
+		sum->open += line.open;
+		sum->stamp += stamp(instance, &line);
 		add(&sum->used, &line.used);
 		add(&sum->granted, &line.granted);
 		add(&sum->held, &line.held);
@@ -126,21 +140,20 @@ static int read_base(int dir, struct ledger_sum *sum)
 	size_t len;
 	int r = durable_read(dir, BASE, FILE_SIZE_MAX, &text, &len);
 	if (r == 0)
-		r = base_parse(text, len, &sum->base);
+		r = base_parse(text, len, &sum->base, &sum->doubted);
 	if (r == -ENOENT)
 		return 0;
-	sum->there = true;
+	sum->has_base = sum->counted = r == 0;
 	sum->garbage += r == -EUCLEAN;
 	return r == -EUCLEAN ? 0 : r;
 }
 
-int ledger_read(struct store *s, const char *name, const char *mine, ledger_line_fn *each, void *ctx,
-		struct ledger_sum *ret)
+int ledger_read(int session, const char *mine, ledger_line_fn *each, void *ctx, struct ledger_sum *ret)
 {
 	_cleanup_close_ int fd = -1;
 	_cleanup_closedir_ DIR *d = NULL;
 	struct ledger_sum sum = {0};
-	int r = open_usage(s, name, &fd);
+	int r = open_usage(session, &fd);
 	if (r < 0)
 		return r;
 	if (fd >= 0) {
@@ -177,6 +190,7 @@ struct usage ledger_total(const struct ledger_sum *sum)
 struct user_walk {
 	struct store *store;
 	const char *name, *mine;
+	int own;
 	struct usage total;
 };
 
@@ -184,8 +198,11 @@ static int add_session(void *ctx, const char *name)
 {
 	struct user_walk *w = ctx;
 	struct ledger_sum sum;
-	bool own = w->name && strcmp(name, w->name) == 0;
-	int r = ledger_read(w->store, name, own ? w->mine : NULL, NULL, NULL, &sum);
+	_cleanup_close_ int dir = -1;
+	int r = store_session_dir(w->store, name, &dir);
+	bool own = r == 0 && w->own >= 0 && strcmp(name, w->name) == 0 && store_is_same(dir, w->own);
+	if (r == 0)
+		r = ledger_read(dir, own ? w->mine : NULL, NULL, NULL, &sum);
 	if (r == -ENOENT) /* removed, or not made yet */
 		return 0;
 	if (r < 0)
@@ -197,9 +214,9 @@ static int add_session(void *ctx, const char *name)
 	return 0;
 }
 
-int ledger_user(struct store *s, const char *user, const char *name, const char *mine, struct usage *ret)
+int ledger_user(struct store *s, const char *user, const char *name, int own, const char *mine, struct usage *ret)
 {
-	struct user_walk w = {.store = s, .name = name, .mine = mine};
+	struct user_walk w = {.store = s, .name = name, .mine = mine, .own = own};
 	int r = users_each(s, user, add_session, &w);
 	if (r == 0)
 		*ret = w.total;
@@ -225,51 +242,49 @@ static int make_usage(int session)
 	return r == -EEXIST ? 0 : r;
 }
 
-static int write_file(struct store *s, const char *name, const char *file, json_t *o)
+static int write_file(int session, const char *file, json_t *o)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
 	int r = json_line(o, &text, &len);
 	for (int i = 0; r == 0 && i < 3; i++) {
-		_cleanup_close_ int dir = -1, usage = -1;
-		r = store_session_dir(s, name, &dir);
+		_cleanup_close_ int usage = -1;
+		r = open_usage(session, &usage);
 		if (r < 0)
 			return r;
-		usage = openat(dir, "usage", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (usage < 0 && errno != ENOENT)
-			return -errno;
 		if (usage >= 0)
 			r = durable_replace(usage, file, text, len);
 		if (usage >= 0 && r != -ENOENT)
 			return r;
-		r = make_usage(dir); /* ENOENT: ours was empty, and another's was renamed over it */
+		r = make_usage(session); /* ENOENT: ours was empty, and another's was renamed over it */
 	}
 	return r < 0 ? r : -EAGAIN;
 }
 
-int ledger_write(struct store *s, const char *name, const char *instance, const struct ledger_line *line)
+int ledger_write(int session, const char *instance, const struct ledger_line *line)
 {
 	char file[INSTANCE_NAME_MAX + sizeof(SUFFIX)];
 	if (!instance_name_valid(instance))
 		return -EINVAL;
 	snprintf(file, sizeof(file), "%s" SUFFIX, instance);
-	_cleanup_json_ json_t *o = json_pack("{s:I, s:b, s:o, s:o, s:o}", "version", (json_int_t)line->version, "exact",
-					     line->exact, "used", usage_json(&line->used), "granted",
+	_cleanup_json_ json_t *o = json_pack("{s:I, s:s, s:b, s:b, s:o, s:o, s:o}", "version",
+					     (json_int_t)line->version, "run", line->run, "open", line->open, "unsure",
+					     line->unsure, "used", usage_json(&line->used), "granted",
 					     usage_json(&line->granted), "held", usage_json(&line->held));
-	return write_file(s, name, file, o);
+	return write_file(session, file, o);
 }
 
-int ledger_write_base(struct store *s, const char *name, const struct usage *base)
+int ledger_write_base(int session, const struct usage *base, bool doubted)
 {
-	_cleanup_json_ json_t *o = json_pack("{s:o}", "used", usage_json(base));
-	return write_file(s, name, BASE, o);
+	_cleanup_json_ json_t *o = json_pack("{s:o, s:b}", "used", usage_json(base), "doubted", doubted);
+	return write_file(session, BASE, o);
 }
 
-int ledger_clear(struct store *s, const char *name)
+int ledger_clear(struct store *s, int session)
 {
 	_cleanup_close_ int fd = -1;
 	_cleanup_closedir_ DIR *d = NULL;
-	int r = open_usage(s, name, &fd);
+	int r = open_usage(session, &fd);
 	if (r < 0 || fd < 0)
 		return r;
 	r = tree_opendir(fd, ".", &d);

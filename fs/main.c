@@ -208,18 +208,19 @@ static int prepare(struct fs *fs, const struct args *a)
 		}
 
 	instance_name(fs->config.name, fs->mountpoint, fs->instance);
+	instance_run(fs->run);
 	unsigned fds = privileges_limits(), cached = fds / 4 < CACHED_FDS_MAX ? fds / 4 : CACHED_FDS_MAX;
 	/*
 	 * Descriptors that users can make the daemon keep are an eighth of all short of all: what revokes, looks at keys and
 	 * writes to the store must find some, however many one user hoards. (Lines of parents: lineage.c has an eighth.)
 	 */
-	fs->sessions = session_table_new(fds / 8);
+	fs->sessions = session_table_new(fds / 16); /* each may have another, of its account */
 	fs->bindings = fs->sessions ? binding_table_new(fs->sessions, fds / 8) : NULL;
 	fs->nodes = node_table_new(&fs->backing, cached, session_gone, fs->sessions);
 	fs->files = fs->nodes ? file_table_new(fs->nodes, fds / 4) : NULL;
 	fs->release = release_guard_new(fs->config.release, store_fd(fs->store));
 	fs->inodes = inode_table_new();
-	fs->quota = quota_new(fs->store, fs->instance, &fs->config.limits);
+	fs->quota = quota_new(fs->store, fs->instance, fs->run, &fs->config.limits);
 	room_init(&fs->room, store_fd(fs->store), fs->config.reserve);
 	if (!fs->bindings || !fs->files || !fs->release || !fs->inodes || !fs->quota) {
 		log_error("no memory for the tables");
@@ -343,7 +344,7 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 
 	invalidate_stop(fs->inval);
 	loop_stop(loop);
-	instance_stop(instance);
+	instance_rest(instance);
 	reaper_stop(reaper);
 	invalidate_free(fs->inval);
 	fs->inval = NULL;
@@ -351,6 +352,8 @@ static int serve(struct fs *fs, struct fuse_session *se, const sigset_t *signals
 	file_table_free(fs->files); /* ends the bindings of control files that are open still */
 	fs->files = NULL;
 	reaper_flush(fs);
+	quota_stop(fs->quota);
+	instance_stop(instance);
 	audit_daemon("stop");
 	return loop ? 0 : -ENOMEM;
 }

@@ -9,6 +9,7 @@
 #include "creds.h"
 #include "growth.h"
 #include "log.h"
+#include "naming.h"
 #include "root.h"
 
 /* ---- start ---- */
@@ -243,7 +244,7 @@ static void remove_name(fuse_req_t req, enum stats_op op, fuse_ino_t parent, con
 		request_reply_err(&r, root_refusal(&r, name));
 		return;
 	}
-	int err = growth_remove(&r, name, flags);
+	int err = naming_remove(&r, name, flags);
 	if (!err)
 		tell_others(&r, r.node, name);
 	request_reply_err(&r, err);
@@ -287,7 +288,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 		request_reply_err(&r, -EINVAL); /* a whiteout is a device file */
 		return;
 	}
-	int err = growth_rename(&r, name, newname, flags);
+	int err = naming_rename(&r, name, newname, flags);
 	if (err) {
 		request_reply_err(&r, err);
 		return;
@@ -309,7 +310,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 		return;
 	struct stat st;
 	struct fuse_entry_param e;
-	int err = growth_link(&r, newname);
+	int err = naming_link(&r, newname);
 	if (!err)
 		err = backing_stat(r.fd, &st);
 	int fd = err ? -1 : backing_path_fd(r.fd);

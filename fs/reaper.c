@@ -113,6 +113,8 @@ static bool look_at(struct fs *fs, struct session *s, bool twice)
 		bind_ended(fs, s, true, "elsewhere");
 	else if (!err && meta.revoked)
 		bind_ended(fs, s, false, "elsewhere");
+	else if (!err)
+		bind_count(fs, s);
 	return err == -ENOENT;
 }
 

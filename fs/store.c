@@ -827,7 +827,7 @@ int store_usage(struct store *s, const char *name, bool pace, uint64_t *files, u
 		return data;
 	r = -EAGAIN;
 	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
-		r = tree_usage(data, pace, files, bytes);
+		r = tree_usage(data, pace, 0, files, bytes);
 	return r;
 }
 

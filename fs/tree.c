@@ -41,6 +41,7 @@ struct walk {
 	size_t depth, size;
 	int fd; /* the deepest level; owned */
 	uint64_t files, bytes;
+	uint64_t most; /* 0: any number of files */
 	bool pace;
 };
 
@@ -72,21 +73,23 @@ static int level_scan(struct walk *w, struct level *l)
 		return r;
 	const struct dirent *e;
 	while (errno = 0, (e = readdir(d))) {
-		struct stat st;
+		struct statx st;
 		if (tree_is_dots(e->d_name))
 			continue;
-		if (fstatat(w->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		/* What another machine wrote, too. */
+		if (statx(w->fd, e->d_name, AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC, STATX_TYPE | STATX_SIZE, &st) <
+		    0) {
 			if (errno == ENOENT || errno == ESTALE)
 				continue;
 			return -errno;
 		}
-		w->files++;
+		if (w->files++ == w->most && w->most)
+			return -E2BIG;
 		if (w->pace && w->files % REST_EVERY == 0)
 			usleep(REST_US);
-		if (S_ISREG(st.st_mode))
-			w->bytes = w->bytes > INT64_MAX - (uint64_t)st.st_size ? INT64_MAX
-									       : w->bytes + (uint64_t)st.st_size;
-		if (!S_ISDIR(st.st_mode))
+		if (S_ISREG(st.stx_mode))
+			w->bytes = w->bytes > INT64_MAX - st.stx_size ? INT64_MAX : w->bytes + st.stx_size;
+		if (!S_ISDIR(st.stx_mode))
 			continue;
 		size_t n = strlen(e->d_name) + 1;
 		char *names = grow(l->names, &l->size, l->len, n, 1);
@@ -134,9 +137,9 @@ static int walk_pop(struct walk *w)
 	return 0;
 }
 
-int tree_usage(int dirfd, bool pace, uint64_t *files, uint64_t *bytes)
+int tree_usage(int dirfd, bool pace, uint64_t most, uint64_t *files, uint64_t *bytes)
 {
-	_cleanup_(cleanup_walk) struct walk w = {.fd = -1, .pace = pace};
+	_cleanup_(cleanup_walk) struct walk w = {.fd = -1, .pace = pace, .most = most};
 	int fd = openat(dirfd, ".", OPEN_DIR);
 	if (fd < 0)
 		return -errno;

@@ -33,9 +33,10 @@ static inline int tree_is_dots(const char *name)
 /*
  * Counts what is below dirfd: all names, and the sizes of regular files; a file with several links at each of them.
  * What goes away meanwhile is passed over. With pace it rests for a moment after some hundred
- * names. -EAGAIN where a directory was moved while we were in it: count again.
+ * names. -EAGAIN where a directory was moved while we were in it: count again. -E2BIG where there are more than `most`
+ * names, unless that is 0.
  */
-int tree_usage(int dirfd, bool pace, uint64_t *files, uint64_t *bytes);
+int tree_usage(int dirfd, bool pace, uint64_t most, uint64_t *files, uint64_t *bytes);
 
 /*
  * Empties the directory dirfd, which must be the daemon's alone. A directory that is not empty moves up into dirfd,

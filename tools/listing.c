@@ -131,9 +131,12 @@ static int add_live_rows(struct listing *l)
 static int usage_of(struct store *s, struct row *row)
 {
 	struct ledger_sum sum;
-	int r = ledger_read(s, row->name, NULL, NULL, NULL, &sum);
+	_cleanup_close_ int dir = -1;
+	int r = store_session_dir(s, row->name, &dir);
 
-	if (r || !sum.there || sum.garbage)
+	if (r == 0)
+		r = ledger_read(dir, NULL, NULL, NULL, &sum);
+	if (r || !sum.counted || sum.garbage)
 		return r ? r : store_usage(s, row->name, false, &row->files, &row->bytes);
 	struct usage total = ledger_total(&sum);
 	row->files = (uint64_t)total.files;

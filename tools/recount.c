@@ -1,73 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions whose instances all have exact lines are counted at once. Where one is in use, or its instance died, only time
- * tells which: they are looked at again when a live instance would have written its line anew, all together, so that the
- * wait is one.
+ * A session of which no instance has an open line is counted at once. Of the others only time tells which are in use, and
+ * which were left by an instance that died: so they wait for the heartbeats of those instances, all together. One that is
+ * in use is marked in its ledger, and its instance counts it when it can.
  */
 #include "recount.h"
 
 #include <jansson.h>
 
+#include "count.h"
 #include "json.h"
-#include "ledger.h"
 #include "options.h"
 #include "progress.h"
 #include "proto/limits.h"
-#include "quota.h"
 #include "source.h"
 #include "users.h"
+#include "witness.h"
 
-#define LOOSE_MAX 16 /* lines of one session that are watched; of more it is not known */
-
-/* A line that is not exact, as it was first seen. */
-struct loose {
-	char instance[INSTANCE_NAME_MAX + 1];
-	uint64_t version;
-};
-
-struct watched {
-	size_t n;
-	struct loose loose[LOOSE_MAX];
-};
+#define LOOK_MS 250
 
 struct later {
 	char name[SID_HASH_LEN + 1];
 	char sid[SID_MAX + 1];
-	struct watched watched;
 };
 
 struct recount {
 	struct store *store; /* the source's */
+	struct witness witness;
 	struct later *later; /* owned */
 	size_t n, room;
-	size_t counted, changed;
-	json_t *changes; /* owned */
+	size_t counted, changed, in_use;
+	json_t *changes, *used; /* owned */
 	bool json;
 	int status;
 	struct progress progress;
 };
 
-static int watch(void *ctx, const char *instance, const struct ledger_line *line)
+static int64_t now_ms(void)
 {
-	struct watched *w = ctx;
-
-	if (line && !line->exact && w->n < LOOSE_MAX) {
-		struct loose *l = &w->loose[w->n++];
-		snprintf(l->instance, sizeof(l->instance), "%s", instance);
-		l->version = line->version;
-	}
-	return 0;
-}
-
-/* A live instance would have written it anew. */
-static bool is_dead(void *ctx, const char *instance, const struct ledger_line *line)
-{
-	const struct watched *w = ctx;
-
-	for (size_t i = 0; i < w->n; i++)
-		if (strcmp(w->loose[i].instance, instance) == 0)
-			return w->loose[i].version == line->version;
-	return false;
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static void failed(struct recount *c, const char *sid, int error)
@@ -89,23 +62,38 @@ static void tell(struct recount *c, const char *sid, const struct usage *was, co
 	       (long long)was->files, (long long)is->files);
 }
 
-/* watched: how its lines were when live ones would have changed since; NULL where they are exact. */
-static void count(struct recount *c, const char *name, const char *sid, struct watched *watched)
+static void tell_used(struct recount *c, const char *sid)
 {
-	struct usage was, is;
-	int r = quota_recount(c->store, name, watched ? is_dead : NULL, watched, &was, &is);
-
-	if (r == -ENOENT) /* removed meanwhile */
+	c->in_use++;
+	json_array_append_new(c->used, json_string(sid));
+	if (c->json)
 		return;
-	c->counted++;
-	progress_say(&c->progress, "%zu sessions counted", c->counted);
-	if (r)
-		failed(c, sid, r);
-	else if (was.bytes != is.bytes || was.files != is.files)
-		tell(c, sid, &was, &is);
+	progress_end(&c->progress);
+	printf("%s: in use; its instance counts it\n", sid);
 }
 
-static int postpone(struct recount *c, const char *name, const char *sid, const struct watched *watched)
+/* -EBUSY where it is in use. */
+static int count(struct recount *c, int dir, const char *sid)
+{
+	const struct usage none = {0, 0};
+	struct count count;
+	struct ledger_sum sum;
+	int r = count_take(dir, NULL, &c->witness, 0, false, &count);
+	if (r == 0)
+		r = count_keep(c->store, dir, NULL, &c->witness, &count, &none);
+	if (r == 0)
+		r = ledger_read(dir, NULL, NULL, NULL, &sum);
+	if (r)
+		return r;
+	struct usage was = ledger_total(&count.sum), is = ledger_total(&sum);
+	c->counted++;
+	progress_say(&c->progress, "%zu sessions counted", c->counted);
+	if (was.bytes != is.bytes || was.files != is.files)
+		tell(c, sid, &was, &is);
+	return 0;
+}
+
+static int postpone(struct recount *c, const char *name, const char *sid)
 {
 	if (c->n == c->room) {
 		size_t more = c->room ? c->room * 2 : 64;
@@ -118,7 +106,6 @@ static int postpone(struct recount *c, const char *name, const char *sid, const 
 	struct later *l = &c->later[c->n++];
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	snprintf(l->sid, sizeof(l->sid), "%s", sid);
-	l->watched = *watched;
 	return 0;
 }
 
@@ -126,7 +113,7 @@ static int visit(void *ctx, const char *name, const struct meta *meta, int error
 {
 	struct recount *c = ctx;
 	struct ledger_sum sum;
-	struct watched watched = {0};
+	_cleanup_close_ int dir = -1;
 	bool fresh;
 
 	if (!meta) {
@@ -135,38 +122,85 @@ static int visit(void *ctx, const char *name, const struct meta *meta, int error
 	}
 	int r = users_enter(c->store, meta->sub, name, LIMIT_NONE, &fresh);
 	if (r == 0)
-		r = ledger_read(c->store, name, NULL, watch, &watched, &sum);
-	if (r == -ENOENT)
+		r = store_session_dir(c->store, name, &dir);
+	if (r == 0)
+		r = ledger_read(dir, NULL, NULL, NULL, &sum);
+	if (r == 0 && !sum.counted && !sum.lines && !sum.garbage) /* nobody ever limited it, and nobody asks */
 		return 0;
-	if (r)
+	if (r == 0)
+		r = count(c, dir, meta->sid);
+	if (r == -EBUSY || r == -EAGAIN)
+		return postpone(c, name, meta->sid);
+	if (r && r != -ENOENT) /* removed meanwhile */
 		failed(c, meta->sid, r);
-	else if (sum.loose)
-		return postpone(c, name, meta->sid, &watched);
-	else if (sum.there) /* else nobody ever limited it, and nobody asks */
-		count(c, name, meta->sid, NULL);
 	return 0;
 }
 
-static void look_again(struct recount *c)
+/* Whether more heartbeats would tell which of its open lines are a dead instance's. */
+static int is_undecided(void *ctx, const char *instance, const struct ledger_line *line)
 {
-	if (c->n == 0)
-		return;
-	for (int ms = 0; ms < LEDGER_DEAD; ms += 250) {
+	const struct recount *c = ctx;
+	return line && line->open && witness_is_open(&c->witness, instance, line->run);
+}
+
+static bool wait_longer(struct recount *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct ledger_sum sum;
+		_cleanup_close_ int dir = -1;
+		if (store_session_dir(c->store, c->later[i].name, &dir) == 0 &&
+		    ledger_read(dir, NULL, is_undecided, c, &sum) > 0)
+			return true;
+	}
+	return false;
+}
+
+static void wait_for_beats(struct recount *c)
+{
+	int64_t end = now_ms() + LEDGER_DEAD + 2 * LOOK_MS;
+	(void)witness_look(&c->witness, now_ms());
+	while (now_ms() < end && wait_longer(c)) {
 		progress_say(&c->progress, "%zu sessions in use, or of instances that died: waiting to see which",
 			     c->n);
-		usleep(250000);
+		usleep(LOOK_MS * 1000);
+		(void)witness_look(&c->witness, now_ms());
 	}
-	for (size_t i = 0; i < c->n; i++)
-		count(c, c->later[i].name, c->later[i].sid, &c->later[i].watched);
+}
+
+/* Asks the instances that use it; one that nobody has counted yet they are counting. */
+static int doubt(int dir)
+{
+	struct ledger_sum sum;
+	int r = ledger_read(dir, NULL, NULL, NULL, &sum);
+	return r || !sum.counted ? r : ledger_write_base(dir, &sum.base, true);
+}
+
+static void count_late(struct recount *c, const struct later *l)
+{
+	_cleanup_close_ int dir = -1;
+	int r = store_session_dir(c->store, l->name, &dir);
+	if (r == 0)
+		r = count(c, dir, l->sid);
+	if (r == -EBUSY || r == -EAGAIN) {
+		r = doubt(dir);
+		if (r == 0)
+			tell_used(c, l->sid);
+	}
+	if (r && r != -ENOENT)
+		failed(c, l->sid, r);
 }
 
 static int report(struct recount *c)
 {
 	if (!c->json) {
-		printf("%zu sessions counted, %zu changed\n", c->counted, c->changed);
+		printf("%zu sessions counted, %zu changed", c->counted, c->changed);
+		if (c->in_use)
+			printf(", %zu in use", c->in_use);
+		putchar('\n');
 		return flush_stdout();
 	}
-	_cleanup_json_ json_t *o = json_pack("{s:I, s:O}", "counted", (json_int_t)c->counted, "changed", c->changes);
+	_cleanup_json_ json_t *o = json_pack("{s:I, s:O, s:O}", "counted", (json_int_t)c->counted, "changed",
+					     c->changes, "in_use", c->used);
 	if (!o || json_dumpf(o, stdout, JSON_INDENT(2)))
 		return complain(EXIT_FAILED, "standard output: cannot write");
 	putchar('\n');
@@ -182,14 +216,20 @@ int recount_sessions(const char *path, bool json)
 	if (status != EXIT_DONE)
 		return status;
 	c.store = source.store;
+	c.witness.storefd = store_fd(c.store);
 	c.changes = json_array();
+	c.used = json_array();
 	progress_begin(&c.progress);
-	int r = c.changes ? store_each(c.store, visit, &c) : -ENOMEM;
-	if (r == 0)
-		look_again(&c);
+	(void)witness_look(&c.witness, now_ms());
+	int r = c.changes && c.used ? store_each(c.store, visit, &c) : -ENOMEM;
+	if (r == 0 && c.n)
+		wait_for_beats(&c);
+	for (size_t i = 0; r == 0 && i < c.n; i++)
+		count_late(&c, &c.later[i]);
 	progress_end(&c.progress);
 	status = r ? complain(EXIT_FAILED, "%s: %s", store_path(c.store), strerror(-r)) : report(&c);
 	json_decref(c.changes);
+	json_decref(c.used);
 	free(c.later);
 	source_close(&source);
 	return status == EXIT_DONE ? c.status : status;

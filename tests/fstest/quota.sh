@@ -34,7 +34,7 @@ def ledger(path):
         if not name.startswith("."):
             with open(os.path.join(path, name)) as f:
                 line = json.load(f)
-            exact = exact and line.get("exact", True)
+            exact = exact and not (line.get("open") or line.get("unsure") or line.get("doubted"))
             used = [a + b for a, b in zip(used, line["used"])]
             granted = [a + b for a, b in zip(granted, line.get("granted", line["used"]))]
     return "%d %d" % tuple(used), "%d %d" % tuple(granted), str(exact)

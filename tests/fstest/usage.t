@@ -51,8 +51,11 @@ agree "and it is counted" alice-1
 # -- garbage -------------------------------------------------------------------------------------------------------------------
 fresh limits.session_bytes=100000
 says "a session of 80,000 bytes" "0" must f=open "$A/f" O_RDWR,O_CREAT : truncate @f 80000
-for garbage in '' '{' '{"version":1,"exact":true,"used":[0,0],"granted":[0,0]}' '{"version":1,"exact":true,"used":[5,0],"granted":[0,0],"held":[0,0]}' \
-	'{"version":1,"exact":true,"used":[-9e99,0],"granted":[0,0],"held":[0,0]}' '{"version":-1,"exact":true,"used":[0,0],"granted":[0,0],"held":[0,0]}' "$(printf 'x%.0s' {1..5000})"; do
+for garbage in '' '{' '{"version":1,"run":"0123456789abcdef","used":[0,0],"granted":[0,0]}' \
+	'{"version":1,"run":"0123456789abcdef","open":true,"used":[5,0],"granted":[0,0],"held":[0,0]}' \
+	'{"version":1,"run":"0123456789abcdef","used":[-9e99,0],"granted":[0,0],"held":[0,0]}' \
+	'{"version":-1,"run":"0123456789abcdef","used":[0,0],"granted":[0,0],"held":[0,0]}' '{"version":1,"used":[0,0],"granted":[0,0],"held":[0,0]}' \
+	"$(printf 'x%.0s' {1..5000})"; do
 	down
 	for f in $(usage_files); do printf %s "$garbage" >"$(dirname "$(data alice-1)")/usage/$f"; done
 	up limits.session_bytes=100000
@@ -124,7 +127,7 @@ read -r bytes files <<<"$(tree alice-1)"
 is "--recount tells what it changed" "$("$LS" --recount "$T/store")" \
 	"alice-1: bytes $((bytes - 1)) -> $bytes, files $((files - 1)) -> $files"$'\n'"1 sessions counted, 1 changed"
 is "then it is shown" "$(listed)" "$(tree alice-1)"
-is "and once is enough" "$("$LS" --json --recount "$T/store" | tr -d ' \n')" '{"counted":1,"changed":[]}'
+is "and once is enough" "$("$LS" --json --recount "$T/store" | tr -d ' \n')" '{"counted":1,"changed":[],"in_use":[]}'
 up limits.session_bytes=1M
 says "and counts" "EDQUOT" put "$A/i" x
 truncate -s 0 "$(data alice-1)/h"
