@@ -326,7 +326,7 @@ static int claim(struct request *r, const struct claims *claims, struct meta *me
 		err = store_told(store_claim(fs->store, claims->sid, claims->sub, r->uid, r->gid, r->now, meta, dir));
 		if (err || !retention_is_stale(&rules, meta->last_used, r->now))
 			continue;
-		err = store_told(store_use(fs->store, name, r->now));
+		err = store_told(store_use(fs->store, name, *dir, r->now));
 		if (!err)
 			meta->last_used = r->now;
 		/* Where nothing is removed for its age, a full or read-only store still serves who is known to it. */

@@ -480,21 +480,22 @@ static bool note_used(struct meta *m, void *ctx)
 	return later;
 }
 
-int store_use(struct store *s, const char *name, int64_t now)
+int store_use(struct store *s, const char *name, int dir, int64_t now)
 {
-	_cleanup_close_ int dir = -1, there = -1;
+	_cleanup_close_ int there = -1;
 	struct meta m;
-	int r = read_session(s, name, &dir, &m);
+	int r = meta_read(dir, name, &m);
 	if (r == 0)
 		r = meta_update(s, name, dir, &m, note_used, &now);
 	/* Written through a descriptor, which reaches a session that is in the trash by now too. Is it still there? */
+	int found = open_session(s, name, &there);
+	if (found == -ENOENT || (found == 0 && !store_is_same(dir, there)))
+		return -ENOENT;
 	if (r == 0)
-		r = open_session(s, name, &there);
-	if (r == 0 && !store_is_same(dir, there))
-		r = -ENOENT;
+		r = found;
 	if (r == 0)
 		r = is_revoked(there);
-	return r > 0 ? -EKEYREVOKED : r;
+	return r > 0 ? -EKEYREVOKED : r == -ENOENT ? -EUCLEAN : r;
 }
 
 /*

@@ -87,19 +87,21 @@ bool store_is_same(int dir, int other);
 int store_meta_update(struct store *s, const char *name, bool (*change)(struct meta *m, void *ctx), void *ctx);
 
 /*
- * Writes that a session is used now, before somebody is told that it is his: what store_remove_if() then finds. 0: it
- * is written, and it was in its place after that. -ENOENT: it is removed, perhaps while this wrote; its sid can be
- * claimed anew. -EKEYREVOKED, or -errno as store_meta_update(), and nothing is promised.
+ * Writes that the session whose directory is dir, as store_claim() gave it, is used now, before somebody is told that it is
+ * his: what store_remove_if() then finds. 0: it is written in that very directory, which was in the place of name after
+ * that. -ENOENT: it is removed, perhaps while this wrote, and another may be in its place; its sid can be claimed anew.
+ * -EKEYREVOKED, -EUCLEAN, or -errno, and nothing is promised.
  *
  * Nobody who heard 0 here loses the session to a removal whose `sure` asks for an older last_used. The remover renames
- * the session out of its place (1) and then reads last_used through its new path (2). We write last_used (A) and then
- * open the session by its place (B), and compare directories. If B finds it, 1 was not before B, so A came before 2,
- * and the remover reads what we wrote and puts the session back; for some milliseconds it is then not in its place.
- * If 1 was before B, B finds nothing or another session, and the caller hears -ENOENT. Both rest on one thing: what was
- * renamed or opened after another's rename is seen as it then is. Opening afresh gives that on the filesystems that a
- * store may be on.
+ * the session out of its place (1) and then reads last_used through its new path (2). We write last_used into dir (A), and
+ * then open the place (B), and compare what is there with dir. If it is dir, 1 was not before B, so A came before 2, and the
+ * remover reads what we wrote and puts the session back; for some milliseconds it is then not in its place. If 1 was
+ * before B, B finds nothing or another session, and the caller hears -ENOENT. Since what was claimed is what is written and
+ * what is compared, another session that was made under the same id meanwhile proves nothing. All this rests on one
+ * thing: what was renamed or opened after another's rename is seen as it then is. Opening afresh gives that on the
+ * filesystems that a store may be on.
  */
-int store_use(struct store *s, const char *name, int64_t now);
+int store_use(struct store *s, const char *name, int dir, int64_t now);
 
 /*
  * Tombstone, then out of its place and into trash/, and out of its user's list; a damaged session too, and on a full disk. Exactly one of several

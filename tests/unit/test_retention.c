@@ -119,9 +119,9 @@ static void make(const char *sid, int64_t created, int64_t used)
 	struct meta m;
 	int dir;
 	must(store_claim(store, sid, "ada", geteuid(), getegid(), created, &m, &dir));
-	close(dir);
 	if (used > created)
-		must(store_use(store, name_of(sid), used));
+		must(store_use(store, name_of(sid), dir, used));
+	close(dir);
 }
 
 static bool is_there(const char *sid)

@@ -127,8 +127,10 @@ static bool meddle(const struct meta *m, void *ctx)
 	struct meddler *d = ctx;
 	if (d->calls++ == 0) {
 		/* The first look, in its place. */
-		if (d->what == USE)
-			d->says = store_use(d->s, name_of(d->sid), NOW);
+		if (d->what == USE) {
+			_cleanup_close_ int dir = claim(d->s, d->sid, NOW);
+			d->says = store_use(d->s, name_of(d->sid), dir, NOW);
+		}
 		if (d->what == REVOKE)
 			d->says = store_meta_update(d->s, name_of(d->sid), set_revoked, NULL);
 		return true;
@@ -179,11 +181,15 @@ static void test_remove_if(void)
 	ok(!in_place(s, "s1") && entries(s, "trash") == 1 && entries(s, "leaving") == 0, "and is in the trash");
 	is_int(told(s, "s1"), 1, "the others are told");
 	ok(faccessat(dir, "revoked", F_OK, 0) == 0, "who holds its directory sees that it has ended");
-	is_int(store_use(s, name_of("s1"), NOW + 2), -ENOENT, "and can't use it");
-	close(dir);
+	is_int(store_use(s, name_of("s1"), dir, NOW + 2), -ENOENT, "and can't use it");
 
-	dir = claim(s, "s1", NOW);
-	ok(dir >= 0 && inode(dir) != was, "its id can be claimed anew, as another session");
+	int anew = claim(s, "s1", NOW);
+	ok(anew >= 0 && inode(anew) != was, "its id can be claimed anew, as another session");
+	is_int(store_use(s, name_of("s1"), dir, NOW + 2), -ENOENT, "which is not what the first one was told is his");
+	is_int(store_meta_read(s, name_of("s1"), &m), 0, "nor is anything written there:");
+	ok(m.last_used == NOW && m.version == 1, "it is as it was made");
+	is_int(store_use(s, name_of("s1"), anew, NOW + 2), 0, "who claimed that one can use it");
+	close(anew);
 	close(dir);
 	is_int(meddled(s, "s2", RECREATE, &says), -EAGAIN, "where another session has come into the place");
 	ok(entries(s, "leaving") == 0 && entries(s, "trash") == 2, "the old one does not replace it");
@@ -195,20 +201,25 @@ static void test_use(void)
 	struct store *s = open_store("use");
 	int dir = claim(s, "s1", LONG_AGO);
 	struct meta m;
-	close(dir);
-	is_int(store_use(s, name_of("s1"), NOW), 0, "that a session is used is written");
+	is_int(store_use(s, name_of("s1"), dir, NOW), 0, "that a session is used is written");
 	store_meta_read(s, name_of("s1"), &m);
 	ok(m.last_used == NOW && m.version == 2 && m.created == LONG_AGO, "and nothing else");
-	is_int(store_use(s, name_of("s1"), NOW - 50), 0, "by a clock that is behind");
+	is_int(store_use(s, name_of("s1"), dir, NOW - 50), 0, "by a clock that is behind");
 	store_meta_read(s, name_of("s1"), &m);
 	ok(m.last_used == NOW && m.version == 2, "it is not written back in time");
 	store_meta_update(s, name_of("s1"), set_revoked, NULL);
 	is_int(told(s, "s1"), 1, "a revocation is told");
-	is_int(store_use(s, name_of("s1"), NOW + 5), -EKEYREVOKED, "a revoked session can't be used");
+	is_int(store_use(s, name_of("s1"), dir, NOW + 5), -EKEYREVOKED, "a revoked session can't be used");
 	store_meta_update(s, name_of("s1"), set_revoked, NULL);
 	is_int(told(s, "s1"), 1, "and is told to have ended once");
 	is_int(store_remove(s, name_of("s1")), 0, "when it is removed,");
 	is_int(told(s, "s1"), 2, "that is told as well");
+	close(dir);
+	dir = claim(s, "s2", NOW);
+	must(unlinkat(dir, "meta.json", 0));
+	is_int(store_use(s, name_of("s2"), dir, NOW + 5), -EUCLEAN,
+	       "a damaged one can't be used, and is not taken for gone");
+	close(dir);
 	store_close(s);
 }
 
@@ -311,19 +322,11 @@ static void *user(void *arg)
 	pthread_barrier_wait(&race->gate);
 	for (int r = -ENOENT, i = 0; r == -ENOENT && i < 100; i++) {
 		_cleanup_close_ int dir = claim(s, race->sid, NOW);
-		r = dir < 0 ? dir : store_use(s, name_of(race->sid), NOW);
-		if (r == 0) {
-			struct stat st;
-			char path[128];
-			snprintf(path, sizeof(path), "sessions/%.2s/%s", name_of(race->sid), name_of(race->sid));
-			/* That one or a later: it was in its place after the claim, or is a moment out of it. */
-			int found = -1;
-			for (int n = 0; found < 0 && n < 100000; n++)
-				found = fstatat(store_fd(s), path, &st, 0);
-			race->granted = found == 0 ? st.st_ino : 1;
-		} else if (r != -ENOENT) {
+		r = dir < 0 ? dir : store_use(s, name_of(race->sid), dir, NOW);
+		if (r == 0)
+			race->granted = inode(dir);
+		else if (r != -ENOENT)
 			race->other = r;
-		}
 	}
 	return NULL;
 }
@@ -430,8 +433,10 @@ static int full(void)
 	int fd = openat(store_fd(s), "trash/filler", O_WRONLY | O_CREAT, 0600);
 	while (write(fd, fill, sizeof(fill)) > 0)
 		;
-	if (store_use(s, name_of("f0"), NOW) != -ENOSPC)
+	int dir = claim(s, "f0", NOW);
+	if (store_use(s, name_of("f0"), dir, NOW) != -ENOSPC)
 		return 1;
+	close(dir);
 	if (store_meta_read(s, name_of("f0"), &m) || m.last_used != LONG_AGO || m.version != 1)
 		return 2;
 	if (store_meta_update(s, name_of("f0"), set_revoked, NULL) || store_meta_read(s, name_of("f0"), &m) ||
@@ -445,7 +450,7 @@ static int full(void)
 	close(fd);
 	if (store_empty_trash(s, 100) || entries(s, "trash"))
 		return 6;
-	int dir = claim(s, "f1", NOW);
+	dir = claim(s, "f1", NOW);
 	if (dir < 0)
 		return 7;
 	close(dir);
