@@ -238,6 +238,8 @@ static int drop_or_revoke(struct request *r, const struct command *cmd)
 		return -EINVAL;
 	snprintf(sid, sizeof(sid), "%.*s", (int)cmd->arg_len, cmd->arg);
 	int err = cmd->verb == VERB_DROP ? bind_drop(r->fs, sid) : bind_revoke(r->fs, sid);
+	if (!err && store_tell_again(r->fs->store))
+		err = -ECOMM; /* done, and the others see it late */
 	struct audit_event ev = {
 		.event = cmd->verb == VERB_DROP ? "drop" : "revoke",
 		.op = stats_op_name(r->op),

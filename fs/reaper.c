@@ -21,9 +21,10 @@
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
 #define TRASH_COUNTED 10000
-#define ABSENT_MAX 256 /* that are looked at a second time in a step; the others at the next */
+#define ABSENT_MAX 256 /* that wait for one second look */
 #define LOOK_BUDGET 64 /* live sessions looked at in one step without having heard of them, at least */
-#define LOOK_STEPS 64  /* steps in which all of them are looked at: a minute or two */
+#define LOOK_STEPS \
+	64 /* steps in which all of them are looked at, at most: session-rm(1) tells what that is in seconds */
 
 struct reaper {
 	struct fs *fs;
@@ -31,8 +32,7 @@ struct reaper {
 	atomic_bool stop; /* what takes long ends early */
 	/* of the look */
 	uint32_t at;                        /* where the walk over live sessions is */
-	uint32_t share, count;              /* how many it looks at in a step; how many there were up to here */
-	bool deaf;                          /* the store, as the log was told */
+	bool deaf, mute;                    /* the store, as the log was told */
 	struct session *absent[ABSENT_MAX]; /* referenced; not there at the first look of this step */
 	unsigned n_absent;
 	/* of the sweep */
@@ -118,15 +118,6 @@ static bool look_at(struct fs *fs, struct session *s, bool twice)
 	return err == -ENOENT;
 }
 
-/* The first look, at a session whose reference is consumed. */
-static void look_first(struct reaper *r, struct session *s)
-{
-	if (!s->revoked && look_at(r->fs, s, false) && r->n_absent < ABSENT_MAX)
-		r->absent[r->n_absent++] = s;
-	else
-		session_put(r->fs->sessions, s);
-}
-
 /* The second, at those that were not there: one moment for all, since others wait to be looked at. */
 static void look_again(struct reaper *r)
 {
@@ -136,6 +127,18 @@ static void look_again(struct reaper *r)
 	}
 	for (; r->n_absent > 0; session_put(r->fs->sessions, r->absent[r->n_absent]))
 		look_at(r->fs, r->absent[--r->n_absent], true);
+}
+
+/* The first look, at a session whose reference is consumed. */
+static void look_first(struct reaper *r, struct session *s)
+{
+	if (s->revoked || !look_at(r->fs, s, false)) {
+		session_put(r->fs->sessions, s);
+		return;
+	}
+	r->absent[r->n_absent++] = s;
+	if (r->n_absent == ABSENT_MAX)
+		look_again(r);
 }
 
 static void heard(const char *name, void *ctx)
@@ -149,19 +152,32 @@ static void heard(const char *name, void *ctx)
 /*
  * Instances tell each other what they revoke and remove, and that is one listing (ended.h). What was not told, because
  * somebody crashed or had no room, or an operator did it by hand, is found by looking at all of them, some at each
- * step; few enough to be looked at in one step always are.
+ * step: by their number of this moment, so that no session waits for more than LOOK_STEPS steps, however suddenly they have
+ * become many. Few enough to be looked at in one step always are.
  */
 static void look_around(struct reaper *r)
 {
 	struct fs *fs = r->fs;
-	uint32_t budget = r->share < LOOK_BUDGET ? LOOK_BUDGET : r->share;
+	unsigned share = session_table_live(fs->sessions) / LOOK_STEPS;
+	unsigned budget = (share < LOOK_BUDGET ? LOOK_BUDGET : share) + 1; /* one more finds the end */
 	struct session *s;
-	for (; budget > 0 && !r->stop && (s = session_next(fs->sessions, &r->at)); budget--, r->count++)
+	for (; budget > 0 && !r->stop && (s = session_next(fs->sessions, &r->at)); budget--)
 		look_first(r, s);
-	if (budget == 0)
-		return;
-	r->share = r->count / LOOK_STEPS;
-	r->at = r->count = 0;
+	if (budget > 0)
+		r->at = 0;
+}
+
+/* What this instance, or who used its control file, has revoked and removed, where there was no room to tell it. */
+static void tell_others(struct reaper *r)
+{
+	int err = store_told(store_tell_again(r->fs->store));
+	if (err && !r->mute)
+		log_warn(
+			"store: ended/: %s: other instances see late what is revoked or removed here; it is tried again",
+			strerror(-err));
+	else if (!err && r->mute)
+		log_info("other instances are told again what is revoked or removed here");
+	r->mute = err != 0;
 }
 
 static void look(void *ctx, int64_t tick)
@@ -175,6 +191,7 @@ static void look(void *ctx, int64_t tick)
 	look_again(r);
 	look_around(r);
 	look_again(r);
+	tell_others(r);
 }
 
 /* ---- write: meta.json ---- */

@@ -44,12 +44,17 @@ void session_table_free(struct session_table *t)
 	free(t);
 }
 
-bool session_table_is_crowded(struct session_table *t)
+unsigned session_table_live(struct session_table *t)
 {
 	pthread_mutex_lock(&t->lock);
-	bool crowded = t->live > t->slots.max / 2;
+	unsigned live = t->live;
 	pthread_mutex_unlock(&t->lock);
-	return crowded;
+	return live;
+}
+
+bool session_table_is_crowded(struct session_table *t)
+{
+	return session_table_live(t) > t->slots.max / 2;
 }
 
 /* The store's name is a hash already. */

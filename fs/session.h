@@ -50,7 +50,8 @@ struct session {
 struct session_table *session_table_new(unsigned max);
 void session_table_free(struct session_table *t);
 
-/* Whether more than half of what there is room for is live. */
+/* How many are live, and whether that is more than half of what there is room for. */
+unsigned session_table_live(struct session_table *t);
 bool session_table_is_crowded(struct session_table *t);
 
 /*

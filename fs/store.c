@@ -32,6 +32,7 @@ struct store {
 	char *path; /* owned */
 	char uuid[UUID_LEN + 1];
 	int fd;
+	struct ended ended;
 	atomic_uint swept; /* shards that store_empty_trash() has looked through */
 };
 
@@ -199,6 +200,7 @@ static int open_checked(const char *given, bool create, char *err, size_t errlen
 	s->path = steal_ptr(&path);
 	s->fd = steal_fd(&fd);
 	memcpy(s->uuid, uuid, sizeof(s->uuid));
+	ended_init(&s->ended, s->fd);
 	atomic_init(&s->swept, 0);
 	*ret = s;
 	return 0;
@@ -422,7 +424,7 @@ int store_sweep(const struct store *s, int dir)
 }
 
 /* store_meta_update() for a session that was opened and read. */
-static int meta_update(const struct store *s, const char *name, int dir, struct meta *m,
+static int meta_update(struct store *s, const char *name, int dir, struct meta *m,
 		       bool (*change)(struct meta *m, void *ctx), void *ctx)
 {
 	int r = 0;
@@ -435,7 +437,7 @@ static int meta_update(const struct store *s, const char *name, int dir, struct 
 		if (m->revoked)
 			r = mark_revoked(dir); /* first: who reads between the two must see it */
 		if (r == 0 && m->revoked && !was)
-			(void)ended_tell(s->fd, name); /* a hint: the others look by themselves too */
+			ended_tell(&s->ended, name);
 		if (r == 0)
 			r = meta_replace(dir, m);
 		if (m->revoked && is_no_space(r) && is_revoked(dir) > 0)
@@ -694,7 +696,7 @@ int store_remove(struct store *s, const char *name)
 	for (int i = 0; r == -EAGAIN && i < TRIES; i++)
 		r = trash_take(s->fd, name, is_the_one, &dir, &gone);
 	if (r == 0)
-		(void)ended_tell(s->fd, name);
+		ended_tell(&s->ended, name);
 	if (r == 0 && owned)
 		leave_user(s, m.sub, name);
 	return r == -EAGAIN ? -ENOENT : r; /* removed by another, and another one is there */
@@ -728,9 +730,14 @@ int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct
 		return r;
 	/* For those who hold its directory open, here or where a network filesystem shows it for a while. */
 	(void)mark_revoked(gone);
-	(void)ended_tell(s->fd, name);
+	ended_tell(&s->ended, name);
 	leave_user(s, m.sub, name);
 	return 0;
+}
+
+int store_tell_again(struct store *s)
+{
+	return ended_tell_again(&s->ended);
 }
 
 int store_empty_trash(struct store *s, unsigned budget)

@@ -27,7 +27,7 @@
  * Of two daemons that replace a meta.json at once the last one wins, and may so undo a revocation that it has not
  * seen. Therefore `revoked` is a file of its own too: who has it is revoked, whatever meta.json says.
  *
- * Knows nothing of FUSE and keeps nothing in memory but descriptors. Thread-safe. Calls may block as long as the
+ * Knows nothing of FUSE and keeps nothing in memory but descriptors, and what could not be told. Thread-safe. Calls may block as long as the
  * filesystem below does; no lock is held. They need the daemon's own identity: creds_restore() comes first.
  */
 #ifndef SESSIONFS_STORE_H
@@ -114,6 +114,13 @@ int store_remove(struct store *s, const char *name);
  * at it any more by its place. -EAGAIN where it does not (the second time: it is put back); -EUCLEAN for a damaged one.
  */
 int store_remove_if(struct store *s, const char *name, bool (*sure)(const struct meta *m, void *ctx), void *ctx);
+
+/*
+ * What is revoked or removed is so with the return of the functions above. That other instances are told of it, and look at
+ * once, may fail apart from that, on a full disk. Then it is kept, and this tells it: 0, or -errno as long as there is
+ * something that the others are not told, and will see by themselves alone (reaper.c).
+ */
+int store_tell_again(struct store *s);
 
 /*
  * Deletes at most budget directory entries from trash/. Returns 1 when there is more, 0 when it is empty, -errno of

@@ -51,6 +51,7 @@ struct removal {
 	int admin;              /* owned: a mount's .sessionfs/admin, or -1 */
 	struct target *targets; /* owned */
 	size_t n, room;
+	int untold; /* negative errno: it was done, and other instances were not told of all of it */
 	int status;
 	struct progress progress;
 };
@@ -213,6 +214,10 @@ static int act_on_all(struct removal *r)
 	for (size_t i = 0; i < r->n; i++) {
 		const struct target *t = &r->targets[i];
 		int err = r->dry ? 0 : act(r, t);
+		if (err == -ECOMM) { /* done, says the daemon */
+			r->untold = err;
+			err = 0;
+		}
 		progress_say(&r->progress, "%zu of %zu sessions", i, r->n);
 		/* Used since it was chosen, or gone: it is not what was asked for any more. */
 		if (!t->word && (err == -EAGAIN || err == -ENOENT))
@@ -225,6 +230,18 @@ static int act_on_all(struct removal *r)
 	}
 	progress_end(&r->progress);
 	return flush_stdout();
+}
+
+/* What was done is done. But who promises that everybody knows of it within seconds says when that is not so. */
+static void tell_others(struct removal *r, const char *path)
+{
+	int err = store_tell_again(r->source.store);
+	r->untold = err ? err : r->untold;
+	if (r->untold)
+		r->status = complain(EXIT_FAILED,
+				     "%s: other instances could not be told: %s; with many sessions they see it late, "
+				     "after 96 s at most (48 times daemon.revalidate)",
+				     path, r->untold == -ECOMM ? "the daemon's log says why" : strerror(-r->untold));
 }
 
 /* For who sits before it: a selection may be larger than was thought. */
@@ -278,6 +295,7 @@ static int run(struct removal *r, const char *path, char **words, int nwords)
 		return complain(EXIT_FAILED, "nothing was %s", r->revoke ? "revoked" : "removed");
 	progress_begin(&r->progress);
 	status = act_on_all(r);
+	tell_others(r, path);
 	return status == EXIT_DONE ? r->status : status;
 }
 

@@ -53,6 +53,33 @@ is "dropped and made anew elsewhere, before it is seen here" \
 		: must in 9 run "$BUILD/session-rm" "$T/store" anew-1 : must run sleep 1.1 : must in 1 bind thread "$T/anew.token" : in 1 ls "$MNT/anew-1" | tail -1)" "(empty)"
 stop_second
 
+# -- nobody can be told -----------------------------------------------------------------------------------------------------------
+# There is no room for one more file where instances tell each other.
+second
+full() { mount -t tmpfs -o nr_inodes=1,mode=700 none "$T/store/ended" || bail "no tmpfs here"; }
+roomy() { umount "$T/store/ended"; }
+said() { grep -c "$1" "$T/log"; }
+full
+late="other instances could not be told: No space left on device; with many sessions they see it late, after 96 s at most (48 times daemon.revalidate)"
+elsewhere "revoked in the store where nobody can be told: few are looked at all the same" "$eight text $R" mute-1 \
+	"$BUILD/session-rm --revoke $T/store mute-1 >$T/out 2>$T/err; echo \$? >>$T/out"
+is "it is done, and that the others are told late is an error" \
+	"$(awk '{ print $1, $2 }' "$T/out" | xargs)|$(<"$T/err")" "revoked mute-1 1|session-rm: $T/store: $late"
+elsewhere "removed from the store, the same" "$eight text 0" mute-2 "$BUILD/session-rm $T/store mute-2 >$T/out 2>$T/err; echo \$? >>$T/out"
+is "and that is said" "$(awk '{ print $1, $2 }' "$T/out" | xargs)|$(<"$T/err")" "removed mute-2 1|session-rm: $T/store: $late"
+elsewhere "revoked by another instance, the same" "$eight text $R" mute-3 "$BUILD/session-rm --revoke $MNT mute-3 >$T/out 2>$T/err; echo \$? >>$T/out"
+like "and that is said" "$(awk '{ print $1, $2 }' "$T/out" | xargs)|$(<"$T/err")" "revoked mute-3 1|session-rm: $MNT: other instances could not be told: the daemon's log*"
+is "dropped by another instance: the control file says ECOMM" \
+	"$(fst bind thread "$T/mute-3.token"; fst must x=open "$MNT/.sessionfs/admin" O_WRONLY : control @x 'drop mute-3\n')" $'EKEYREVOKED\nECOMM'
+ok "it is gone all the same" test ! -e "$(data mute-3)"
+ok "its daemon says so" await eval '[[ $(said "ended/: No space left on device: other instances see late") = 1 ]]'
+roomy
+ok "and goes on trying" await eval '[[ $(said "other instances are told again") = 1 ]]'
+told() { find "$T/store/ended" -name "$(basename "$(dirname "$(data "$1")")").*" | wc -l; }
+is "until it could tell them" "$(told mute-3)" 2
+is "it was said once" "$(said 'ended/: No space left on device')" 1
+stop_second
+
 # -- one listing, not all sessions ----------------------------------------------------------------------------------------------
 # Many live sessions, that nothing happens to: how many are read again in a while.
 second

@@ -397,9 +397,12 @@ static void test_races(void)
 static void test_ended(void)
 {
 	struct store *s = open_store("ended");
+	static struct ended e;
+	ended_init(&e, store_fd(s));
 	for (int i = 0; i < 3; i++)
-		is_int(ended_tell(store_fd(s), name_of("s1")), 0, "an end is told, time %d", i + 1);
-	is_int(told(s, "s1"), 3, "and heard as often");
+		ended_tell(&e, name_of("s1"));
+	is_int(told(s, "s1"), 3, "what has ended is heard as often as it is told");
+	is_int(ended_tell_again(&e), 0, "and then all is told");
 	must(mkdirat(store_fd(s), "ended/rubbish", 0700));
 	scratch_file(store_fd(s), "ended/0123.tmp-x", 0600, "garbage");
 	is_int(told(s, "s1"), 3, "rubbish is passed over");
@@ -470,6 +473,48 @@ static void test_full(void)
 	       "on a full disk a use is ENOSPC and changes nothing, and sessions can be revoked and removed");
 }
 
+/* --- what can't be told --- */
+
+static void test_untold(void)
+{
+	struct store *s = open_store("untold");
+	close(claim(s, "s1", LONG_AGO));
+	close(claim(s, "s2", LONG_AGO));
+	close(claim(s, "s3", LONG_AGO));
+	must(renameat(store_fd(s), "ended", store_fd(s), "ended.away"));
+	is_int(store_meta_update(s, name_of("s1"), set_revoked, NULL), 0,
+	       "where nobody can be told, a session is revoked");
+	is_int(store_tell_again(s), -ENOENT, "and that it is not told is said");
+	is_int(store_tell_again(s), -ENOENT, "as long as it is so");
+	must(renameat(store_fd(s), "ended.away", store_fd(s), "ended"));
+	is_int(store_tell_again(s), 0, "when there is room again");
+	is_int(told(s, "s1"), 1, "it is told, once");
+
+	must(renameat(store_fd(s), "ended", store_fd(s), "ended.away"));
+	is_int(store_remove(s, name_of("s2")), 0, "a session is removed");
+	is_int(store_tell_again(s), -ENOENT, "and that is not told either");
+	must(renameat(store_fd(s), "ended.away", store_fd(s), "ended"));
+	is_int(store_tell_again(s), 0, "until it is");
+	must(renameat(store_fd(s), "ended", store_fd(s), "ended.away"));
+	is_int(remove_unused(s, "s3", NOW), 0, "one is removed for its age");
+	is_int(store_tell_again(s), -ENOENT, "and that is not told");
+	must(renameat(store_fd(s), "ended.away", store_fd(s), "ended"));
+	is_int(store_tell_again(s), 0, "until it is, too");
+	is_int(entries(s, "ended"), 4, "the revocation, the removal with its tombstone, and that for age");
+
+	static struct ended e;
+	ended_init(&e, store_fd(s));
+	must(renameat(store_fd(s), "ended", store_fd(s), "ended.away"));
+	for (int i = 0; i < ENDED_UNTOLD + 1; i++)
+		ended_tell(&e, name_of("s4"));
+	is_int(ended_tell_again(&e), -ENOENT, "of very many");
+	must(renameat(store_fd(s), "ended.away", store_fd(s), "ended"));
+	is_int(ended_tell_again(&e), -ENOBUFS, "some are given up, which is said");
+	is_int(entries(s, "ended"), 4 + ENDED_UNTOLD, "and the others told");
+	is_int(ended_tell_again(&e), 0, "once");
+	store_close(s);
+}
+
 int main(void)
 {
 	alarm(240);
@@ -485,6 +530,7 @@ int main(void)
 	test_remove_if();
 	test_stranded();
 	test_ended();
+	test_untold();
 	test_races();
 	if (geteuid() == 0)
 		test_full();
