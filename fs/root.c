@@ -134,15 +134,10 @@ void root_mkdir(struct request *r, const char *name, mode_t mode)
 	struct session *s = r->binding->session;
 	struct stat st;
 	struct fuse_entry_param e;
-	int fd = -1, err = 0;
+	int fd = -1;
 	creds_restore();
-	if (mkdirat(s->dir, "data", 0700) < 0)
-		err = -errno;
-	/* Mode and owner under a mode that lets nobody in meanwhile; the kernel took the umask off already. */
-	if (!err && fchownat(s->dir, "data", r->uid, r->gid, AT_SYMLINK_NOFOLLOW) < 0)
-		err = -errno;
-	if (!err && fchmodat(s->dir, "data", mode & 07777 & ~(mode_t)S_ISVTX, 0) < 0)
-		err = -errno;
+	int err = store_make_data(s->dir, mode & 07777 & ~(mode_t)S_ISVTX, r->uid,
+				  r->gid); /* the umask is off already */
 	if (!err)
 		err = look(r, s, &fd, &st);
 	if (!err)

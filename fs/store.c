@@ -508,32 +508,29 @@ int store_use(struct store *s, const char *name, int dir, int64_t now)
 /*
  * Makes an empty data/ under some name. The directory is ours alone until it is renamed: no link can be in its place.
  */
-static int make_data(int dir, const char *name, uid_t uid, gid_t gid)
+static int make_data(int dir, const char *name, mode_t mode, uid_t uid, gid_t gid)
 {
 	if (mkdirat(dir, name, 0700) < 0)
 		return -errno;
 	int r = 0;
-	if (fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, name, 0777, 0) < 0)
+	if (fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, name, mode, 0) < 0)
 		r = -errno;
-	if (r == 0)
-		r = durable_sync_dir(dir, name);
 	if (r < 0)
 		unlinkat(dir, name, AT_REMOVEDIR);
 	return r;
 }
 
-/* Makes data/ again where its owner has removed it. */
-static int ensure_data(int dir, uid_t uid, gid_t gid)
+int store_make_data(int dir, mode_t mode, uid_t uid, gid_t gid)
 {
 	struct stat st;
 	if (fstatat(dir, "data", &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : -EUCLEAN;
+		return -EEXIST;
 	if (errno != ENOENT)
 		return -errno;
 
 	char temp[TEMP_NAME_MAX];
 	temp_name(temp);
-	int r = make_data(dir, temp, uid, gid);
+	int r = make_data(dir, temp, mode, uid, gid);
 	if (r < 0)
 		return r;
 	/*
@@ -541,11 +538,21 @@ static int ensure_data(int dir, uid_t uid, gid_t gid)
 	 * already. No network filesystem has NOREPLACE: there, the loser's users get ESTALE until they look again.
 	 */
 	r = durable_place_dir(dir, temp, "data");
-	if (r < 0) {
+	if (r < 0)
 		unlinkat(dir, temp, AT_REMOVEDIR);
-		return r == -EEXIST ? 0 : r;
-	}
-	return durable_sync_dir(dir, ".");
+	return r;
+}
+
+/* Makes data/ again where its owner has removed it. */
+static int ensure_data(int dir, uid_t uid, gid_t gid)
+{
+	struct stat st;
+	int r = store_make_data(dir, 0777, uid, gid);
+	if (r == -EEXIST)
+		return fstatat(dir, "data", &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) ? -EUCLEAN : 0;
+	if (r == 0)
+		r = durable_sync_dir(dir, "data");
+	return r < 0 ? r : durable_sync_dir(dir, ".");
 }
 
 /* Fills a new session's directory and renames it into place. 0 also when another daemon was first. */
@@ -561,7 +568,9 @@ static int fill_session(int shard, const char *temp, const char *name, const str
 		return dir;
 	r = durable_fill(dir, "meta.json", text, len);
 	if (r == 0)
-		r = make_data(dir, "data", uid, gid);
+		r = make_data(dir, "data", 0777, uid, gid);
+	if (r == 0)
+		r = durable_sync_dir(dir, "data");
 	if (r == 0 && fsync(dir) < 0)
 		r = -errno;
 	if (r == 0 && renameat(shard, temp, shard, name) == 0)

@@ -9,8 +9,10 @@
 #include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "durable.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 #include "tree.h"
@@ -128,6 +130,16 @@ static size_t slurp(int dir, const char *path, char *buf, size_t size)
 		abort();
 	buf[n] = '\0';
 	return (size_t)n;
+}
+
+/* Where a crash comes: at the next chown. */
+static bool crash;
+
+int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	if (crash)
+		_exit(9);
+	return (int)syscall(SYS_fchownat, dir, path, uid, gid, flags);
 }
 
 /* --- opening -------------------------------------------------------------------------------------------------------- */
@@ -946,6 +958,57 @@ static void test_media(void)
 	       "a full store says ENOSPC, keeps what it granted, and grants again with room");
 }
 
+/* --- data/ made again by its owner --- */
+
+/* Makes it in a process that dies of it. */
+static int make_and_crash(int dir)
+{
+	int status = 0;
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid == 0) {
+		crash = true;
+		store_make_data(dir, 0750, 1000, 1000);
+		_exit(1);
+	}
+	waitpid(pid, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static void test_make_data(void)
+{
+	struct store *s = open_store(empty_dir("data"));
+	struct meta m;
+	struct stat st;
+	int dir;
+	if (store_claim(s, "s1", "ada", 1000, 1000, NOW, &m, &dir) < 0)
+		abort();
+	is_int(store_make_data(dir, 0750, 1000, 1000), -EEXIST, "a data/ that is there is not made again");
+	unlinkat(dir, "data", AT_REMOVEDIR);
+	is_int(make_and_crash(dir), 9, "a crash comes before it has its owner");
+	ok(!exists(dir, "data"), "then it is not there");
+	is_int(store_make_data(dir, 02750, 1000, 1001), 0, "and can be made");
+	ok(fstatat(dir, "data", &st, 0) == 0 && st.st_mode == (S_IFDIR | 02750) && st.st_uid == 1000 &&
+		   st.st_gid == 1001,
+	   "with its mode and owner");
+	unlinkat(dir, "data", AT_REMOVEDIR);
+	make_and_crash(dir);
+	is_int(claim(s, "s1", "ada"), 0, "a bind after such a crash");
+	ok(fstatat(dir, "data", &st, 0) == 0 && (st.st_mode & 07777) == 0777, "makes one that its user can enter");
+	is_int(entries(dir, "."), 4, "what the crashes left beside it and meta.json");
+	_cleanup_closedir_ DIR *d = NULL;
+	const struct dirent *e;
+	if (tree_opendir(dir, ".", &d) < 0)
+		abort();
+	while ((e = readdir(d)))
+		if (temp_is(e->d_name))
+			make_old(dir, e->d_name);
+	is_int(store_meta_update(s, name_of("s1"), set_all, NULL), 0, "goes with the next update,");
+	is_int(entries(dir, "."), 2, "an hour after");
+	close(dir);
+	store_close(s);
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -966,6 +1029,7 @@ int main(void)
 	test_leftovers();
 	test_each();
 	if (geteuid() == 0) {
+		test_make_data();
 		test_stubborn();
 		test_media();
 	} else {
