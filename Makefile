@@ -44,7 +44,7 @@ SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
 	config heartbeat agreement release keyring caller store trash ledger quota retention audit stats node session binding \
-	file backing mountpoint notify
+	file backing mountpoint notify invalidate
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
@@ -143,7 +143,7 @@ $(B)/pic/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(Q)$(compile) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-$(call objs,$(FUSE_SRCS) $(DEFICIENT_SRCS)): cpp += $(FUSE_CFLAGS)
+$(call objs,$(FUSE_SRCS) $(DEFICIENT_SRCS) tests/unit/test_invalidate.c): cpp += $(FUSE_CFLAGS)
 
 # All but main, so that each program and unit test takes what it needs.
 $(CORE): $(call objs,$(PROTO_SRCS) $(FS_SRCS))

@@ -227,7 +227,9 @@ static void close_session(struct fs *fs, struct session *s, bool gone, const cha
 	if (gone) {
 		session_retire(fs->sessions, s);
 		quota_retire(s->account);
-		invalidate_name(fs->inval, NODE_ROOT, s->sid);
+		s->untold = true;
+		if (invalidate_late(fs->inval, NODE_ROOT, s->sid))
+			s->untold = false;
 	}
 }
 

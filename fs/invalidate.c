@@ -5,16 +5,18 @@
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "stats.h"
 #include "util.h"
 
 #define QUEUE_LEN 8192
-#define QUEUE_SLACK 1024 /* kept for requests that were let through by invalidate_full() at the same time */
+/* Kept for requests that invalidate_full() let through at the same time: no more than there are threads, two names each. */
+#define QUEUE_SLACK 1024
 
 struct entry {
 	uint64_t parent;
-	char *name; /* owned */
+	char name[NAME_MAX + 1]; /* here, so that memory can't be what is missing */
 };
 
 struct invalidator {
@@ -23,6 +25,7 @@ struct invalidator {
 	pthread_mutex_t lock;
 	pthread_cond_t some;
 	unsigned first, count;
+	unsigned refused;
 	bool stop;
 	struct entry queue[QUEUE_LEN];
 };
@@ -37,14 +40,13 @@ static void *run(void *arg)
 		if (inv->stop)
 			break;
 		struct entry e = inv->queue[inv->first];
-		inv->first = (inv->first + 1) % QUEUE_LEN;
 		inv->count--;
+		inv->first = inv->count ? (inv->first + 1) % QUEUE_LEN : 0; /* few use few pages */
 		pthread_mutex_unlock(&inv->lock);
 
 		/* ENOENT: the kernel did not remember it. Everything else means that the mount is going away. */
 		fuse_lowlevel_notify_inval_entry(inv->se, e.parent, e.name, strlen(e.name));
 		stats_add(STATS_notifies, 1);
-		free(e.name);
 
 		pthread_mutex_lock(&inv->lock);
 	}
@@ -80,12 +82,6 @@ void invalidate_stop(struct invalidator *inv)
 
 void invalidate_free(struct invalidator *inv)
 {
-	if (!inv)
-		return;
-	for (; inv->count; inv->count--) {
-		free(inv->queue[inv->first].name);
-		inv->first = (inv->first + 1) % QUEUE_LEN;
-	}
 	free(inv);
 }
 
@@ -97,23 +93,51 @@ bool invalidate_full(struct invalidator *inv)
 	return full;
 }
 
-static void queue(struct invalidator *inv, uint64_t parent, const char *name, unsigned bound)
+/* Whether it is queued, or need not be. */
+static bool queue(struct invalidator *inv, uint64_t parent, const char *name, unsigned bound)
 {
-	if (!inv)
-		return;
-	char *copy = strdup(name);
+	if (!inv || strlen(name) > NAME_MAX) /* no filesystem below has such a name */
+		return true;
 	pthread_mutex_lock(&inv->lock);
-	if (copy && !inv->stop && inv->count < bound) {
-		inv->queue[(inv->first + inv->count++) % QUEUE_LEN] = (struct entry){parent, steal_ptr(&copy)};
+	bool room = inv->count < bound;
+	if (room && !inv->stop) {
+		struct entry *e = &inv->queue[(inv->first + inv->count++) % QUEUE_LEN];
+		e->parent = parent;
+		strcpy(e->name, name);
 		pthread_cond_signal(&inv->some);
 	}
+	bool done = room || inv->stop;
 	pthread_mutex_unlock(&inv->lock);
-	free(copy);
+	return done;
 }
 
 void invalidate_name(struct invalidator *inv, uint64_t parent, const char *name)
 {
-	queue(inv, parent, name, QUEUE_LEN);
+	if (!queue(inv, parent, name, QUEUE_LEN))
+		abort(); /* a change that was made, and would never be told */
+}
+
+bool invalidate_late(struct invalidator *inv, uint64_t parent, const char *name)
+{
+	bool queued = queue(inv, parent, name, QUEUE_LEN - QUEUE_SLACK);
+	if (!queued) {
+		stats_add(STATS_notifies_late, 1);
+		pthread_mutex_lock(&inv->lock);
+		inv->refused++;
+		pthread_mutex_unlock(&inv->lock);
+	}
+	return queued;
+}
+
+bool invalidate_refused(struct invalidator *inv)
+{
+	if (!inv)
+		return false;
+	pthread_mutex_lock(&inv->lock);
+	bool some = inv->refused > 0;
+	inv->refused = 0;
+	pthread_mutex_unlock(&inv->lock);
+	return some;
 }
 
 void invalidate_hint(struct invalidator *inv, uint64_t parent, const char *name)

@@ -71,6 +71,21 @@ static void forget_unused(struct fs *fs, int64_t now)
 			invalidate_hint(fs->inval, NODE_ROOT, s->sid);
 }
 
+/*
+ * Of sessions that were removed, whose names the kernel remembers: until it is told, who binds such a name anew is led to
+ * what is no more, and refused. Who finds no room in the queue is told of here, a second later. Those that the kernel has
+ * forgotten are not in the table any more.
+ */
+static void tell_kernel(struct fs *fs)
+{
+	struct session *s;
+	if (!invalidate_refused(fs->inval))
+		return;
+	for (uint32_t at = 0; (s = session_next(fs->sessions, &at)); session_put(fs->sessions, s))
+		if (s->untold && invalidate_late(fs->inval, NODE_ROOT, s->sid))
+			s->untold = false;
+}
+
 /* Touches no store: who is gone is gone at once, whatever the store does. */
 static void end_dead_bindings(void *ctx, int64_t tick)
 {
@@ -89,6 +104,7 @@ static void end_dead_bindings(void *ctx, int64_t tick)
 		}
 		binding_put(fs->bindings, b);
 	}
+	tell_kernel(fs);
 	forget_unused(fs, now);
 }
 

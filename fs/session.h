@@ -30,6 +30,7 @@ struct session {
 	int dir; /* owned O_PATH of that very directory, wherever another instance moved it; -1 in tests */
 
 	atomic_bool revoked;               /* for good: nothing of it is served any more */
+	atomic_bool untold;                /* the kernel, that its name is not its own any more: reaper.c */
 	atomic_bool bare;                  /* its owner removed data/, here: the next bind makes it again */
 	atomic_int_least64_t used;         /* Unix seconds of the last bind or unbind; moved on while it is bound */
 	atomic_int_least64_t stored;       /* what meta.json has of it at least */

@@ -62,6 +62,8 @@ enum stats_op {
 	X(quota_faults, "sessionfs_quota_faults_total", "counter", "Usage files that could not be written.") \
 	X(quota_recounts, "sessionfs_quota_recounts_total", "counter", "Sessions whose tree was counted.") \
 	X(notifies, "sessionfs_invalidations_total", "counter", "Kernel cache entries invalidated.") \
+	X(notifies_late, "sessionfs_invalidations_deferred_total", "counter", \
+	  "Invalidations that found no room in the queue; they are repeated.") \
 	X(audit_dropped, "sessionfs_audit_dropped_total", "counter", \
 	  "Audit events lost: nobody took them, and the queue was full.") \
 	X(store_errors, "sessionfs_store_errors_total", "counter", \
