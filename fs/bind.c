@@ -366,8 +366,11 @@ static struct session *enter(struct request *r, const struct claims *claims, int
 	struct fs *fs = r->fs;
 	const struct retention_rules rules = {.idle = fs->config.idle};
 	struct session *s = session_find(fs->sessions, claims->sid);
-	/* Again where it was removed, or just out of its place, between the claim and the look after it. */
-	bool again = !s || root_is_bare(fs, s) || (!s->revoked && retention_is_stale(&rules, s->stored, r->now));
+	/*
+	 * Again where it was removed, or just out of its place, between the claim and the look after it. Whether one that is
+	 * revoked has been removed since, by another instance, the store knows: nobody looks at it any more (reaper.c).
+	 */
+	bool again = !s || s->revoked || root_is_bare(fs, s) || retention_is_stale(&rules, s->stored, r->now);
 	for (int i = 0; again && i < CLAIMS; i++) {
 		struct meta meta;
 		_cleanup_close_ int dir = -1;

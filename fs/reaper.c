@@ -125,7 +125,7 @@ static bool look_at(struct fs *fs, struct session *s, bool twice)
 	struct meta meta;
 	stats_add(STATS_looks, 1);
 	int err = store_told(store_look(fs->store, s->name, s->dir, &meta));
-	if (err == -ESTALE || (err == -ENOENT && twice) || (!err && session_is_deleted(s)))
+	if (err == -ESTALE || (err == -ENOENT && twice))
 		bind_ended(fs, s, true, "elsewhere");
 	else if (!err && meta.revoked)
 		bind_ended(fs, s, false, "elsewhere");
@@ -145,7 +145,12 @@ static void look_again(struct reaper *r)
 		look_at(r->fs, r->absent[--r->n_absent], true);
 }
 
-/* The first look, at a session whose reference is consumed. */
+/*
+ * The first look, at a session whose reference is consumed. One that is revoked has nothing left to lose: those who are in it
+ * are refused, by whatever they hold, and hear the same when it is removed. That its sid is free then, and by whom it was
+ * made anew, who binds it asks the store (enter in bind.c). Without this each of very many that were revoked would be
+ * read again at each step, for the hour that ended/ tells of them.
+ */
 static void look_first(struct reaper *r, struct session *s)
 {
 	if (s->revoked || !look_at(r->fs, s, false)) {

@@ -2,7 +2,6 @@
 #include "session.h"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include "slots.h"
 #include "stats.h"
@@ -145,12 +144,6 @@ struct session *session_get(struct session_table *t, uint64_t id)
 		s->refs++;
 	pthread_mutex_unlock(&t->lock);
 	return s;
-}
-
-bool session_is_deleted(const struct session *s)
-{
-	struct stat st;
-	return s->dir >= 0 && (fstat(s->dir, &st) < 0 ? errno == ESTALE || errno == ENOENT : !st.st_nlink);
 }
 
 void session_ref(struct session_table *t, struct session *s)

@@ -68,9 +68,6 @@ struct session *session_find(struct session_table *t, const char *sid);
 struct session *session_find_name(struct session_table *t, const char *name);
 struct session *session_get(struct session_table *t, uint64_t id);
 
-/* Whether its directory is not there any more: dropped, and deleted from the trash. Asks the store's filesystem. */
-bool session_is_deleted(const struct session *s);
-
 void session_ref(struct session_table *t, struct session *s);
 void session_put(struct session_table *t, struct session *s); /* NULL is fine */
 void session_put_id(struct session_table *t, uint64_t id);

@@ -53,6 +53,16 @@ is "dropped and made anew elsewhere, before it is seen here" \
 		: must in 9 run "$BUILD/session-rm" "$T/store" anew-1 : must run sleep 1.1 : must in 1 bind thread "$T/anew.token" : in 1 ls "$MNT/anew-1" | tail -1)" "(empty)"
 stop_second
 
+# Revoked here, while somebody is in it, and then removed in the store: its id is free at once, and its holder stays out.
+second
+token again again again-1
+is "revoked here and removed elsewhere, it can be bound anew, is empty, and is not who held it before" \
+	"$(fst must fork 9 : must become 1000:1000 : must fork 1 : must bind thread "$T/again.token" : must put "$MNT/again-1/f" old : must d=open "$MNT/again-1" O_DIRECTORY \
+		: must in 9 run "$BUILD/session-rm" --revoke "$MNT" again-1 : in 1 bind thread "$T/again.token" : must in 9 run "$BUILD/session-rm" "$T/store" again-1 \
+		: in 1 bind thread "$T/again.token" : in 1 ls "$MNT/again-1" : in 1 put "$MNT/again-1/f" new : get "$MNT/again-1/f" : ls @d | sed '/^revoked\|^removed/d' | xargs)" \
+	"EKEYREVOKED 0 (empty) 0 EKEYREVOKED EKEYREVOKED"
+stop_second
+
 # -- nobody can be told -----------------------------------------------------------------------------------------------------------
 # There is no room for one more file where instances tell each other.
 second

@@ -6,7 +6,6 @@
 #include <pthread.h>
 
 #include "stats.h"
-#include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 #include "util.h"
 
@@ -111,17 +110,6 @@ static void test_directory(void)
 	ok(is_open(first), "it is open as long as there is a reference");
 	session_put(table, s);
 	ok(!is_open(first), "and closed with the last");
-
-	int top = scratch_open();
-	must(mkdirat(top, "dir", 0700));
-	s = session_enter(table, "july", "alice", openat(top, "dir", O_PATH | O_CLOEXEC));
-	ok(!session_is_deleted(s), "its directory is there");
-	must(renameat(top, "dir", top, "trash"));
-	ok(!session_is_deleted(s), "in the trash too");
-	must(unlinkat(top, "trash", AT_REMOVEDIR));
-	ok(session_is_deleted(s), "and then deleted");
-	session_put(table, s);
-	close_fd(top);
 }
 
 static void test_numbers(void)
