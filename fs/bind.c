@@ -425,6 +425,12 @@ static bool admitted(struct fs *fs, const struct session *s, const char *release
 	return strcmp(served, release) == 0;
 }
 
+/* Why somebody can't be pinned: he is gone, or we have no descriptor left for him. */
+static enum reason reason_of_pin(int err)
+{
+	return err == -ESRCH ? REASON_caller_gone : REASON_other;
+}
+
 int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 {
 	struct fs *fs = c->fs;
@@ -439,7 +445,7 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 	if (c->opener_pin < 0) {
 		int err = caller_pin_process(c->opener, &c->opener_pin);
 		if (err)
-			return err;
+			return refuse(c, r, err, reason_of_pin(err), NULL, NULL);
 	}
 
 	struct claims claims;
@@ -456,7 +462,7 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 		return refuse_release(c, r, &claims, want.release);
 
 	int err = 0;
-	enum reason reason = REASON_caller_gone;
+	enum reason reason = REASON_none;
 	char owner[SUB_MAX + 1] = "";
 	want.session = enter(r, &claims, &err, &reason, owner, sizeof(owner));
 	if (!want.session)
@@ -480,7 +486,7 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 		err = caller_pin_process(c->opener, &want.pin);
 	if (err) {
 		session_put(fs->sessions, want.session);
-		return refuse(c, r, err, reason, &claims, NULL);
+		return refuse(c, r, err, reason_of_pin(err), &claims, NULL);
 	}
 
 	session_bound(fs->sessions, want.session, r->now, claims.exp, want.release);
