@@ -44,7 +44,7 @@ SONAME   := libsessionfs.so.1
 
 UNIT := base64url rfc3339 sid paserk paseto claims token grammar \
 	config heartbeat agreement release keyring caller store trash ledger quota retention audit stats node session binding \
-	file backing mountpoint notify invalidate
+	file backing mountpoint notify invalidate room
 
 FSTEST_SRCS := tests/fstest/fstest.c tests/fstest/calls.c
 HAMMER_SRCS := tests/fstest/hammer.c
