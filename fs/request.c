@@ -73,17 +73,17 @@ static void find_caller(struct request *r)
 	r->rights = err ? -EACCES : r->binding ? binding_check(r->binding, r->now) : -ENOKEY;
 }
 
-/* Rule 3 of the header, for one node. */
-static int authority(struct request *r, const struct node *n)
+/* Rule 3 of the header. */
+int request_may(struct request *r, uint64_t session, uint64_t route)
 {
 	if (r->binding) {
 		if (r->rights)
 			return r->rights; /* past exp or revoked it says so, on foreign names too */
-		return r->binding->session->id == n->session ? 0 : -EACCES;
+		return r->binding->session->id == session ? 0 : -EACCES;
 	}
-	if (r->rights != -ENOKEY || !n->route)
+	if (r->rights != -ENOKEY || !route)
 		return r->rights;
-	struct binding *handle = binding_get(r->fs->bindings, n->route);
+	struct binding *handle = binding_get(r->fs->bindings, route);
 	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
 	binding_put(r->fs->bindings, r->via);
 	r->via = handle;
@@ -109,7 +109,7 @@ static int find_node(struct request *r, uint64_t ino, unsigned need, struct node
 	if (ino < NODE_FIRST)
 		return -EPERM;
 	*ret = node_get(r->fs->nodes, ino);
-	return *ret ? authority(r, *ret) : -ESTALE;
+	return *ret ? request_may(r, (*ret)->session, (*ret)->route) : -ESTALE;
 }
 
 /* The file must be one of this very node: a number from one file can't open the door to another. */

@@ -8,7 +8,8 @@
  *   2. the number names the root, a control file, or a live node (else ESTALE)
  *   3. authority: a caller who is bound has the nodes of that session alone, and only while its binding is good; a
  *      caller who is not bound has the nodes of a live handle. An open file is worth nothing by itself: its node is
- *      judged again at each use.
+ *      judged again at each use. That is request_may(), which alone decides it: here for nodes, in root.c for the names
+ *      by which sessions are reached
  *   4. the directories above may be searched by this user
  *   5. the thread takes on the caller's identity: all backing calls after it are checked by the kernel as the caller's
  * and, for an operation that takes names away by a handle, that there is room to tell the route of <sid>.
@@ -86,6 +87,12 @@ struct fs *request_unchecked(fuse_req_t req, enum stats_op op);
  * says all.
  */
 int request_refused(struct request *r, int err, enum reason reason, const char *target);
+
+/*
+ * Whether the caller may have what is of a session (0: of nobody's) by a route (0: <sid>; else the handle's number). 0,
+ * -EACCES, or why he has no right to anything.
+ */
+int request_may(struct request *r, uint64_t session, uint64_t route);
 
 /* The binding by which the caller has a node of his: his own, or the handle on the way; 0 for none (n is NULL). */
 uint64_t request_right(const struct request *r, const struct node *n);

@@ -23,22 +23,6 @@ static struct session *named(struct request *r, const char *name, uint64_t *rout
 	return s;
 }
 
-/*
- * 0 if the caller may go into s by this route. The order is that of the gate: a binding that ended says so on every
- * name, and who is bound has no session but his own.
- */
-static int judge(struct request *r, const struct session *s, uint64_t route)
-{
-	if (r->binding)
-		return r->rights ? r->rights : s && s->id == r->binding->session->id ? 0 : -EACCES;
-	if (r->rights != -ENOKEY || !s || !route)
-		return r->rights;
-	struct binding *handle = binding_get(r->fs->bindings, route);
-	int err = handle ? binding_check(handle, r->now) : -ENOKEY;
-	binding_put(r->fs->bindings, handle);
-	return err;
-}
-
 static int look(struct request *r, const struct session *s, int *fd, struct stat *st)
 {
 	creds_restore();
@@ -93,7 +77,7 @@ void root_lookup(struct request *r, const char *name)
 	struct session *s = named(r, name, &route);
 	struct fuse_entry_param e;
 	struct stat st;
-	int fd, err = judge(r, s, route);
+	int fd, err = request_may(r, s ? s->id : 0, route);
 	if (err) {
 		request_refused(r, err, REASON_none, target(name));
 		if (let_through(r, s, route, &e) == 0)
