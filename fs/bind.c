@@ -9,6 +9,7 @@
 #include "caller.h"
 #include "control.h"
 #include "log.h"
+#include "record.h"
 #include "report.h"
 #include "release.h"
 #include "request.h"
@@ -344,7 +345,7 @@ static struct session *enter_live(struct fs *fs, const struct claims *claims, co
 {
 	struct session *s = session_find(fs->sessions, claims->sid);
 	/* Was what is live here removed, which was not seen yet, and this one made since? */
-	if (s && (strcmp(s->sub, claims->sub) != 0 || !store_is_same(s->dir, dir)))
+	if (s && (strcmp(s->sub, claims->sub) != 0 || !record_is_same(s->dir, dir)))
 		close_session(fs, s, true, "removed");
 	session_put(fs->sessions, s);
 	s = session_enter(fs->sessions, claims->sid, claims->sub, dir);

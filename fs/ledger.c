@@ -8,6 +8,7 @@
 #include "durable.h"
 #include "json.h"
 #include "proto/limits.h"
+#include "record.h"
 #include "tree.h"
 #include "users.h"
 
@@ -200,7 +201,7 @@ static int add_session(void *ctx, const char *name)
 	struct ledger_sum sum;
 	_cleanup_close_ int dir = -1;
 	int r = store_session_dir(w->store, name, &dir);
-	bool own = r == 0 && w->own >= 0 && strcmp(name, w->name) == 0 && store_is_same(dir, w->own);
+	bool own = r == 0 && w->own >= 0 && strcmp(name, w->name) == 0 && record_is_same(dir, w->own);
 	if (r == 0)
 		r = ledger_read(dir, own ? w->mine : NULL, NULL, NULL, &sum);
 	if (r == -ENOENT) /* removed, or not made yet */

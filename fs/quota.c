@@ -6,6 +6,7 @@
 
 #include "count.h"
 #include "log.h"
+#include "record.h"
 #include "users.h"
 #include "util.h"
 
@@ -99,7 +100,7 @@ static struct account *find_or_make(struct quota *q, const char *name, const cha
 	struct account *a = q->buckets[bucket_of(name)], *old = NULL;
 	while (a && strcmp(a->name, name) != 0)
 		a = a->next;
-	if (a && (strcmp(a->user, user) != 0 || !store_is_same(a->dir, dir))) {
+	if (a && (strcmp(a->user, user) != 0 || !record_is_same(a->dir, dir))) {
 		set_gone(a);
 		unlink_account(q, a);
 		old = a->refs ? NULL : a;
@@ -209,7 +210,7 @@ static int count_session(void *ctx, const char *name)
 	struct count c;
 	_cleanup_close_ int dir = -1;
 	int r = store_session_dir(u->store, name, &dir);
-	if (r == 0 && !store_is_same(dir, u->account->dir))
+	if (r == 0 && !record_is_same(dir, u->account->dir))
 		r = ledger_read(dir, NULL, NULL, NULL, &sum);
 	else if (r == 0)
 		return 0;

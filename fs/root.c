@@ -5,6 +5,7 @@
 
 #include "control.h"
 #include "creds.h"
+#include "record.h"
 #include "request.h"
 
 /* Whose root a name is. A reference to the session, and the route to it; NULL for what is nobody's. */
@@ -120,8 +121,8 @@ void root_mkdir(struct request *r, const char *name, mode_t mode)
 	struct fuse_entry_param e;
 	int fd = -1;
 	creds_restore();
-	int err = store_make_data(s->dir, mode & 07777 & ~(mode_t)S_ISVTX, r->uid,
-				  r->gid); /* the umask is off already */
+	int err = record_make_data(s->dir, mode & 07777 & ~(mode_t)S_ISVTX, r->uid,
+				   r->gid); /* the umask is off already */
 	if (!err)
 		err = look(r, s, &fd, &st);
 	if (!err)

@@ -65,13 +65,6 @@ int store_claim(struct store *s, const char *sid, const char *sub, uid_t uid, gi
 		int *dirfd);
 
 /*
- * Makes the data/ of a session, by its directory (which may be O_PATH), as its owner does who has removed it: it is there
- * with this mode and owner, or not at all, whatever moment a crash comes at. Not synced, as little as any mkdir(2). 0, -EEXIST
- * or -errno.
- */
-int store_make_data(int dir, mode_t mode, uid_t uid, gid_t gid);
-
-/*
  * Reads meta.json of a session by its directory name. -ENOENT, -EUCLEAN (torn, missing or another's), -EINVAL (no
  * name).
  */
@@ -82,9 +75,6 @@ int store_meta_read(struct store *s, const char *name, struct meta *ret);
  * the one that is held was removed, and one made anew.
  */
 int store_look(struct store *s, const char *name, int dir, struct meta *ret);
-
-/* Whether both are descriptors of one directory. */
-bool store_is_same(int dir, int other);
 
 /*
  * Replaces meta.json: reads it, calls change, writes it with version + 1. change returns false when nothing is to be

@@ -9,6 +9,14 @@
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
+int tree_open(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, OPEN_DIR);
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -EUCLEAN : -errno;
+	return fd;
+}
+
 int tree_opendir(int dirfd, const char *name, DIR **ret)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, OPEN_DIR);

@@ -21,6 +21,9 @@ static inline void cleanup_closedir(DIR **d)
 }
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 
+/* An owned descriptor of a directory below dirfd, which may be O_PATH; -EUCLEAN where it is none, or a link; -errno. */
+int tree_open(int dirfd, const char *name);
+
 /* A stream of its own for a directory below dirfd, which may be O_PATH; "." is dirfd itself. */
 int tree_opendir(int dirfd, const char *name, DIR **ret);
 

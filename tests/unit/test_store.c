@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "durable.h"
+#include "record.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/tap.h"
 #include "tree.h"
@@ -968,7 +969,7 @@ static int make_and_crash(int dir)
 	pid_t pid = fork();
 	if (pid == 0) {
 		crash = true;
-		store_make_data(dir, 0750, 1000, 1000);
+		record_make_data(dir, 0750, 1000, 1000);
 		_exit(1);
 	}
 	waitpid(pid, &status, 0);
@@ -983,11 +984,11 @@ static void test_make_data(void)
 	int dir;
 	if (store_claim(s, "s1", "ada", 1000, 1000, NOW, &m, &dir) < 0)
 		abort();
-	is_int(store_make_data(dir, 0750, 1000, 1000), -EEXIST, "a data/ that is there is not made again");
+	is_int(record_make_data(dir, 0750, 1000, 1000), -EEXIST, "a data/ that is there is not made again");
 	unlinkat(dir, "data", AT_REMOVEDIR);
 	is_int(make_and_crash(dir), 9, "a crash comes before it has its owner");
 	ok(!exists(dir, "data"), "then it is not there");
-	is_int(store_make_data(dir, 02750, 1000, 1001), 0, "and can be made");
+	is_int(record_make_data(dir, 02750, 1000, 1001), 0, "and can be made");
 	ok(fstatat(dir, "data", &st, 0) == 0 && st.st_mode == (S_IFDIR | 02750) && st.st_uid == 1000 &&
 		   st.st_gid == 1001,
 	   "with its mode and owner");
