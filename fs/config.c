@@ -318,9 +318,7 @@ static void value_text(const struct config *c, const struct key *k, char *text, 
 		snprintf(text, size, "%s", k->range[*(const int *)field]);
 	else if (k->set == set_count)
 		snprintf(text, size, "%u", *(const unsigned *)field);
-	else if (*(const int64_t *)field == LIMIT_NONE)
-		snprintf(text, size, "none");
-	else if (is_none(k, *(const int64_t *)field))
+	else if (*(const int64_t *)field == LIMIT_NONE || is_none(k, *(const int64_t *)field))
 		snprintf(text, size, "none");
 	else /* times and sizes */
 		snprintf(text, size, "%" PRId64, *(const int64_t *)field);

@@ -32,11 +32,12 @@ static int read_one(int nodes, const char *name, struct heartbeat *ret)
 	int err = durable_read(nodes, file_name(name, file), HEARTBEAT_SIZE_MAX, &text, &len);
 	if (!err)
 		err = heartbeat_parse(text, len, &h);
-	if (!err && strcmp(h.name, name) != 0)
-		err = -EUCLEAN;
-	if (!err)
-		*ret = h;
-	return err;
+	if (err)
+		return err;
+	if (strcmp(h.name, name) != 0)
+		return -EUCLEAN;
+	*ret = h;
+	return 0;
 }
 
 int roster_read(int storefd, const char *name, struct heartbeat *ret)

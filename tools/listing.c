@@ -168,11 +168,8 @@ static int open_source(struct listing *l, const char *path)
 		return complain(EXIT_USAGE, "%s: --live needs a mount: only its daemon knows who is in a session",
 				path);
 	l->status = l->source.status;
-	size_t i;
-	json_t *session;
-	json_array_foreach(json_object_get(l->source.answer, "sessions"), i, session)
-		json_object_set(l->by_sid, json_string_value(json_object_get(session, "sid")), session);
-	return EXIT_DONE;
+	l->by_sid = source_live(&l->source);
+	return l->by_sid ? EXIT_DONE : complain(EXIT_FAILED, "%s", strerror(ENOMEM));
 }
 
 /* --- order --- */
@@ -216,10 +213,9 @@ void listing_sort(struct listing *l, enum column by)
 int listing_collect(struct listing *l, const char *path)
 {
 	l->status = EXIT_DONE;
-	l->by_sid = json_object();
 	l->now = time(NULL);
 	progress_begin(&l->progress);
-	int status = l->by_sid ? open_source(l, path) : complain(EXIT_FAILED, "%s", strerror(ENOMEM));
+	int status = open_source(l, path);
 	if (status != EXIT_DONE)
 		return status;
 

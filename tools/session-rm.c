@@ -197,7 +197,9 @@ static int act(struct removal *r, const struct target *t)
 	int err = store_meta_update(store, t->name, set_revoked, &r->choice);
 	if (err == 0)
 		err = store_meta_read(store, t->name, &m);
-	return err == 0 && !m.revoked ? -EAGAIN : err;
+	if (err)
+		return err;
+	return m.revoked ? 0 : -EAGAIN;
 }
 
 static void print_target(const struct removal *r, const struct target *t)
@@ -262,11 +264,9 @@ static int open_both(struct removal *r, const char *path)
 	int status = source_open_store(&r->source, path);
 	if (status != EXIT_DONE)
 		return status;
-	r->live = json_object();
-	size_t i;
-	json_t *session;
-	json_array_foreach(json_object_get(r->source.answer, "sessions"), i, session)
-		json_object_set(r->live, json_string_value(json_object_get(session, "sid")), session);
+	r->live = source_live(&r->source);
+	if (!r->live)
+		return complain(EXIT_FAILED, "%s", strerror(ENOMEM));
 	if (!r->source.answer || r->dry)
 		return EXIT_DONE;
 	int err = mount_open(path, &mount);

@@ -66,6 +66,15 @@ int source_open_store(struct source *s, const char *path)
 	return status;
 }
 
+json_t *source_live(const struct source *s)
+{
+	json_t *live = json_object(), *session;
+	size_t i;
+	json_array_foreach(json_object_get(s->answer, "sessions"), i, session)
+		json_object_set(live, json_string_value(json_object_get(session, "sid")), session);
+	return live;
+}
+
 void source_close(struct source *s)
 {
 	store_close(s->store);

@@ -22,6 +22,9 @@ int source_open(struct source *s, const char *path);
 /* The same for what needs the store. */
 int source_open_store(struct source *s, const char *path);
 
+/* What the daemon says of each session, by its id: an owned object, empty without a mount; NULL without memory. */
+json_t *source_live(const struct source *s);
+
 void source_close(struct source *s);
 
 #endif
