@@ -16,7 +16,6 @@
 #include "util.h"
 
 #define WRITE_EVERY 10000 /* ms */
-#define UNUSED_AGE 60     /* seconds */
 #define FLUSH_MS 30000 /* at the end: what is not written then was used seconds ago, and who uses it again writes it */
 #define STRANDED_EVERY 10 /* steps: seconds in which a removal that goes on is through */
 #define TRASH_BUDGET 256  /* directory entries deleted in one step, so that no caller notices */
@@ -64,11 +63,8 @@ static struct retention_rules rules_of(const struct fs *fs)
 static void forget_unused(struct fs *fs, int64_t now)
 {
 	struct session *s;
-	if (!session_table_is_crowded(fs->sessions))
-		return;
-	for (uint32_t at = 0; (s = session_next(fs->sessions, &at)); session_put(fs->sessions, s))
-		if (now - s->used > UNUSED_AGE && now - s->held > UNUSED_AGE)
-			invalidate_hint(fs->inval, NODE_ROOT, s->sid);
+	for (uint32_t at = 0; (s = session_next_unused(fs->sessions, &at, now)); session_put(fs->sessions, s))
+		invalidate_hint(fs->inval, NODE_ROOT, s->sid);
 }
 
 /*

@@ -51,7 +51,7 @@ unsigned session_table_live(struct session_table *t)
 	return live;
 }
 
-bool session_table_is_crowded(struct session_table *t)
+static bool is_crowded(struct session_table *t)
 {
 	return session_table_live(t) > t->slots.max / 2;
 }
@@ -241,6 +241,16 @@ void session_retire(struct session_table *t, struct session *s)
 	unlink_chain(t, s);
 	s->chain = 0;
 	pthread_mutex_unlock(&t->lock);
+}
+
+struct session *session_next_unused(struct session_table *t, uint32_t *at, int64_t now)
+{
+	struct session *s;
+	if (!is_crowded(t))
+		return NULL;
+	while ((s = session_next(t, at)) && (now - s->used <= SESSION_UNUSED || now - s->held <= SESSION_UNUSED))
+		session_put(t, s);
+	return s;
 }
 
 struct session *session_next(struct session_table *t, uint32_t *at)

@@ -51,9 +51,8 @@ struct session {
 struct session_table *session_table_new(unsigned max);
 void session_table_free(struct session_table *t);
 
-/* How many are live, and whether that is more than half of what there is room for. */
+/* How many are live. */
 unsigned session_table_live(struct session_table *t);
-bool session_table_is_crowded(struct session_table *t);
 
 /*
  * The live session of a sid, made where there is none. Returns a reference. NULL when the table is full, or when the
@@ -97,5 +96,12 @@ void session_retire(struct session_table *t, struct session *s);
 
 /* The next session after slot *at (0 to begin) with a reference, NULL at the end: for walks that may be slow. */
 struct session *session_next(struct session_table *t, uint32_t *at);
+
+/*
+ * The same of those that nobody has used, or been bound to, for a while at `now` (Unix seconds): they live because the kernel
+ * remembers their names. None as long as no more than half of what there is room for is live.
+ */
+#define SESSION_UNUSED 60 /* seconds */
+struct session *session_next_unused(struct session_table *t, uint32_t *at, int64_t now);
 
 #endif

@@ -288,6 +288,48 @@ static void *come_and_go(void *arg)
 	return NULL;
 }
 
+/* The sids of those that are unused at a time, in the order of their entry; the crowd's are c0 to c9. */
+static const char *unused(struct session_table *t, int64_t now)
+{
+	static char sids[128];
+	size_t n = 0;
+	struct session *s;
+	sids[0] = '\0';
+	for (uint32_t at = 0; (s = session_next_unused(t, &at, now)); session_put(t, s))
+		n += (size_t)snprintf(sids + n, sizeof(sids) - n, "%s%s", n ? " " : "", s->sid);
+	return sids;
+}
+
+static void test_unused(void)
+{
+	enum { ROOM = 10, NOW = 1000000, AGO = NOW - SESSION_UNUSED - 1 };
+	struct session_table *t = session_table_new(ROOM);
+	struct session *crowd[ROOM];
+	char sid[8];
+	if (!t)
+		abort();
+	for (int i = 0; i < ROOM / 2; i++) {
+		snprintf(sid, sizeof(sid), "c%d", i);
+		crowd[i] = session_enter(t, sid, "alice", -1);
+		crowd[i]->used = crowd[i]->held = AGO;
+	}
+	is_str(unused(t, NOW), "", "as long as half the room is free nobody is called unused");
+	is_int(session_table_live(t), ROOM / 2, "however long");
+	crowd[5] = session_enter(t, "c5", "alice", -1);
+	crowd[5]->used = NOW;
+	is_str(unused(t, NOW), "c0 c1 c2 c3 c4", "with more, those are that nobody has used for a while");
+	crowd[1]->used = AGO + 1;
+	crowd[3]->held = NOW;
+	is_str(unused(t, NOW), "c0 c2 c4", "but not who was used lately, or is bound");
+	is_str(unused(t, NOW + SESSION_UNUSED), "c0 c1 c2 c4", "nor who will be, before his time");
+	is_str(unused(t, NOW + SESSION_UNUSED + 1), "c0 c1 c2 c3 c4 c5", "and then all of them");
+	session_put(t, crowd[0]); /* the kernel has forgotten it */
+	is_str(unused(t, NOW + SESSION_UNUSED + 1), "", "when the crowd has gone, nobody again");
+	for (int i = 1; i <= ROOM / 2; i++)
+		session_put(t, crowd[i]);
+	session_table_free(t);
+}
+
 static void test_threads(void)
 {
 	pthread_t threads[THREADS];
@@ -342,6 +384,7 @@ int main(void)
 	test_retire();
 	test_chains();
 	test_walk();
+	test_unused();
 	test_threads();
 	if (MEMORY_IS_CHEAP)
 		test_full();
