@@ -3,17 +3,9 @@
 # Two instances over a store on MooseFS: three chunkservers, goal 2, each instance with a client mount of its own. The
 # workload of both, and then one chunkserver after the other fails while it goes on.
 #
-# Everything is in namespaces of this script's own: a bridge with the master, a network namespace for each chunkserver, a
-# tmpfs for their disks. When it ends, however it ends, the kernel takes all of it away, hung or not.
-if [[ -z ${CLUSTER_INSIDE-} ]]; then
-	export CLUSTER_INSIDE=1
-	exec timeout -k 5 300 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@"
-fi
-mount -t tmpfs -o size=4g,mode=755 cluster "${SCRATCH:=/mnt}" || { echo "Bail out! no tmpfs"; exit 2; }
-export TMPDIR=$SCRATCH
-LIMIT=3600 PATIENCE=${PATIENCE:-300}
-. "${0%/*}/../fstest/lib.sh"
-. "${0%/*}/workload.sh"
+# The cluster is in namespaces: a bridge with the master, a network namespace for each chunkserver, a tmpfs for their disks.
+PATIENCE=${PATIENCE:-300}
+. "${0%/*}/cluster.sh"
 
 ENGINE=$ROOT/build/cluster
 export PATH=$ENGINE/usr/sbin:$ENGINE/usr/bin:$ENGINE/sbin:/usr/sbin:/sbin:$PATH

@@ -3,17 +3,8 @@
 # Two instances over a store on NFSv4.1, each in a kernel of its own: two User-Mode-Linux guests, booted from this host's own
 # root, and an nfs-ganesha that they reach over a bridge. The workload of both, and then the server is killed and started again
 # while it goes on. The guests' kernel is 6.1: no passthrough, and threads are pinned through /proc.
-#
-# Everything is in namespaces of this script's own, as in moosefs.t.
-if [[ -z ${CLUSTER_INSIDE-} ]]; then
-	export CLUSTER_INSIDE=1
-	exec timeout -k 5 300 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$@"
-fi
-mount -t tmpfs -o size=4g,mode=755 cluster "${SCRATCH:=/mnt}" || { echo "Bail out! no tmpfs"; exit 2; }
-export TMPDIR=$SCRATCH
-LIMIT=3600 PATIENCE=${PATIENCE:-600}
-. "${0%/*}/../fstest/lib.sh"
-. "${0%/*}/workload.sh"
+PATIENCE=${PATIENCE:-600}
+. "${0%/*}/cluster.sh"
 
 ENGINE=$ROOT/build/nfs
 LIBS=$ENGINE/usr/lib/$(uname -m)-linux-gnu

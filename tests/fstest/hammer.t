@@ -43,13 +43,10 @@ hammer switch 60
 down
 claim='two instances, '
 up files.cache=shared
-mkdir "$T/mnt2"
-start -c "$T/conf" -o "audit.to=$T/audit2,files.cache=shared" "$T/store" "$T/mnt2" || bail "a second daemon does not start"
-SECOND=$(daemon_of "$T/store" "$T/mnt2")
-hammer threads 100 -a "$T/mnt2"
-hammer processes 60 -a "$T/mnt2"
-hammer handles 60 -a "$T/mnt2"
-hammer switch 100 -a "$T/mnt2"
-umount "$T/mnt2"
-await gone "$SECOND" || kill -KILL "$SECOND"
+second files.cache=shared
+hammer threads 100 -a "$TWO"
+hammer processes 60 -a "$TWO"
+hammer handles 60 -a "$TWO"
+hammer switch 100 -a "$TWO"
+stop_second
 finish

@@ -4,10 +4,8 @@
 . "${0%/*}/lib.sh"
 
 up
-ONE=$MNT TWO=$T/mnt2
-mkdir "$TWO"
-start -c "$T/conf" -o "audit.to=$T/audit2" "$T/store" "$TWO" || bail "a second daemon does not start"
-SECOND=$(daemon_of "$T/store" "$TWO")
+ONE=$MNT
+second
 token alice alice alice-1
 token mallory mallory alice-1
 

@@ -103,14 +103,14 @@ watchdog() {
 [[ -x $BUILD/sessionfs && -x $FSTEST ]] || bail "$BUILD/sessionfs and $FSTEST are not built"
 
 T=$(mktemp -d "${TMPDIR:-/tmp}/fstest.XXXXXX") || bail "no scratch directory"
-MNT=$T/mnt
+MNT=$T/mnt TWO=$T/mnt2
 AUDIT=$T/audit
 DAEMON=
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'echo "Bail out! ended by a signal, or after $LIMIT s"; exit 143' TERM HUP
 chmod 755 "$T"
-mkdir "$MNT" "$T/keys.d"
+mkdir "$MNT" "$TWO" "$T/keys.d"
 mkdir -m 700 "$T/store"
 "$BUILD/session-token" keygen "$T/issuer" >/dev/null || bail "session-token keygen failed"
 "$BUILD/session-token" keygen "$T/forger" >/dev/null || bail "session-token keygen failed"
@@ -210,11 +210,9 @@ down() {
 	DAEMON=
 }
 
-# Another daemon over the same store, at $TWO: second [SECTION.KEY=VALUE…]; stop_second ends it.
+# Another daemon over the same store, at $TWO, with its words in $T/log2: second [SECTION.KEY=VALUE…]; stop_second ends it.
 second() {
 	local o
-	TWO=$T/mnt2
-	mkdir -p "$TWO"
 	mapfile -t o < <(options "audit.to=$T/audit2" daemon.name=two "$@")
 	timeout -k 5 30 "$BUILD/sessionfs" -c "$T/conf" "${o[@]}" "$T/store" "$TWO" >"$T/log2" 2>&1 </dev/null || bail "a second daemon does not start"
 	SECOND=$(daemon_of "$T/store" "$TWO")

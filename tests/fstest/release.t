@@ -5,8 +5,6 @@
 
 token alice alice alice-1
 token bob bob bob-1
-TWO=$T/mnt2
-mkdir "$TWO"
 # release WORDS…: session-release on the store.
 release() { "$BUILD/session-release" "$@" "$T/store" 2>&1; }
 # ls_json EXPRESSION: what session-ls --releases says, as l, in Python.
@@ -21,10 +19,6 @@ for i in l["instances"]:
 print(eval(sys.argv[1]))' "$1"
 }
 says() { [[ $(ls_json "$2") = "$1" ]]; }
-second() {
-	start -c "$T/conf" -o "audit.to=$T/audit2,daemon.name=two,$1" "$T/store" "$TWO" || bail "a second daemon does not start"
-	SECOND=$(daemon_of "$T/store" "$TWO")
-}
 bind() { fst -u 1000:1000 bind thread "$T/$1.token" ${2+"$2"}; }
 
 # -- observe ---------------------------------------------------------------------------------------------------------------
@@ -59,7 +53,7 @@ rm "$T/store/release.json"
 up release.policy=require daemon.name=one
 second release.policy=require
 is "require: nobody is admitted while the store names no release" "$(bind alice 1) $(bind alice)" "ESTALE ESTALE"
-like "the log says so" "$(<"$T/log")" '*release.json: missing*every bind is refused*'
+like "the log says so" "$(<"$T/log2")" '*release.json: missing*every bind is refused*'
 like "one is named" "$(release require 1)" '1 is required, since 20*Z'
 ok "and is admitted within two seconds" await eval '[[ $(bind alice 1) = 0 ]]'
 ok "on the other instance too" await eval '[[ $(fst -m "$TWO" -u 1000:1000 bind thread "$T/bob.token" 1) = 0 ]]'
@@ -130,7 +124,7 @@ is "and named" "$(<"$T/err")" "session-ls: nodes/three.json: not a heartbeat"
 # -- names -----------------------------------------------------------------------------------------------------------------
 stop_second
 second daemon.name=one
-ok "two daemons under one name: each says so" await grep -q "another daemon runs under this one's name, one" "$T/log"
+ok "two daemons under one name: each says so" await grep -q "another daemon runs under this one's name, one" "$T/log2"
 stop_second
 start -c "$T/conf" -o daemon.name=a/b "$T/store" "$TWO"
 is "a name with a slash is refused" "$(grep -c 'daemon.name: must be' "$T/log")" 1

@@ -4,8 +4,6 @@
 LIMIT=280
 . "${0%/*}/lib.sh"
 
-TWO=$T/mnt2
-mkdir "$TWO"
 value() { awk -v n="$2" 'index($0, n " ") == 1 { print $NF; found = 1 } END { if (!found) print 0 }' "$1/.sessionfs/metrics"; }
 
 # plant SID SUB HOURS: a session in the store that was made and used so long ago, with a file f.

@@ -5,8 +5,6 @@
 . "${0%/*}/lib.sh"
 
 up
-TWO=$T/mnt2
-mkdir "$TWO"
 value() { awk -v n="$2" 'index($0, n " ") == 1 { print $NF; found = 1 } END { if (!found) print 0 }' "$1/.sessionfs/metrics"; }
 
 # elsewhere CLAIM WANT SID VERB…: bound through two, ended through one; all that is held there, and how long it took.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # A command in a session: session-exec.
 . "${0%/*}/lib.sh"
+. "${0%/*}/program.sh"
 
 EXEC=$BUILD/session-exec
 up
@@ -10,26 +11,13 @@ token bob bob bob-1
 A=$MNT/alice-1
 ALICE="$T/alice.token"
 
-# run CMD…: its status, what it prints and what it complains of, for says().
-run() {
-	timeout -k 5 20 "$@" >"$T/out" 2>"$T/err"
-	status=$?
-	out=$(<"$T/out") err=$(<"$T/err")
-}
-# says CLAIM STATUS PATTERN CMD…: nothing on stdout, and the pattern matches what is on stderr.
-says() {
-	local claim=$1 want=$2 pattern=$3
-	shift 3
-	run "$@" </dev/null
-	like "$claim" "$status|${#out}|$err" "$want|0|$pattern"
-}
 refuses() { local claim=$1 pattern=$2; shift 2; says "$claim" 1 "session-exec: $pattern" "$EXEC" "$@"; }
 misused() { local claim=$1 pattern=$2; shift 2; says "$claim" 2 "$pattern" "$EXEC" "$@"; }
 # gives CLAIM WANT ARGUMENT…: with Alice's token, the command's status and output.
 gives() {
 	local claim=$1 want=$2
 	shift 2
-	run "$EXEC" --token-file "$ALICE" "$@" </dev/null
+	run "$EXEC" --token-file "$ALICE" "$@"
 	is "$claim" "$status|$err|$out" "$want"
 }
 
@@ -46,7 +34,7 @@ for n in "" x 3x -1 0 1 2 99999999999 0x3 ' 3'; do
 		--token-fd "$n" "$MNT" -- true
 done
 misused "an unknown option is misuse" "*session-exec: unrecognized option '--bind'" --bind "$MNT" -- true
-run python3 -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' "$EXEC" "$MNT" -- true </dev/null
+run python3 -c 'import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))' "$EXEC" "$MNT" -- true
 like "a terminal is not asked for a token" "$status|$out" "2|session-exec: no token: give --token-file, *"
 gives "an option behind the -- is the command's" "0||--help" "$MNT" -- sh -c 'echo "$@"' sh --help
 gives "also where it is the only one" "0||--version --token-fd" "$MNT" -- sh -c 'echo "$@"' sh --version --token-fd
@@ -96,7 +84,7 @@ ok "whatever was wrong, the command did not run" test ! -e "$T/ran"
 gives "a command runs in the session" "0||alice-1" "$MNT" -- readlink "$MNT/self"
 gives "and so do its descendants" "0||alice-1" "$MNT" -- sh -c "sh -c 'readlink $MNT/self; true'; true"
 gives "it sees its own alone" "0||alice-1 self" "$MNT" -- sh -c "ls $MNT | xargs"
-run "$EXEC" --token-file "$ALICE" "$MNT" -- cat "$MNT/bob-1/f" </dev/null
+run "$EXEC" --token-file "$ALICE" "$MNT" -- cat "$MNT/bob-1/f"
 like "and no other" "$status|$out|$err" "1||*Permission denied"
 gives "what it writes is in the session" "0||" "$MNT" -- sh -c "echo mine >$MNT/self/f"
 is "and nowhere else" "$(<"$(data alice-1)/f")" mine
@@ -121,9 +109,9 @@ is "standard input's first line is the token, and what follows the command's" "$
 of it"
 run "$EXEC" "$MNT" -- readlink "$MNT/self" < <(printf %s "$(<"$ALICE")")
 is "it may lack its newline" "$status|$err|$out" "0||alice-1"
-run "$EXEC" --token-file <(cat "$ALICE") "$MNT" -- readlink "$MNT/self" </dev/null
+run "$EXEC" --token-file <(cat "$ALICE") "$MNT" -- readlink "$MNT/self"
 is "the file may be a pipe" "$status|$err|$out" "0||alice-1"
-run "$EXEC" --token-fd 7 "$MNT" -- sh -c "readlink $MNT/self; readlink /proc/\$\$/fd/7" 7<"$ALICE" </dev/null
+run "$EXEC" --token-fd 7 "$MNT" -- sh -c "readlink $MNT/self; readlink /proc/\$\$/fd/7" 7<"$ALICE"
 is "a token's descriptor is closed before the command runs" "$status|$err|$out" "1||alice-1"
 gives "and so is its file" "0||" "$MNT" -- sh -c "ls -l /proc/\$\$/fd | grep '[.]token'; true"
 seen=$("$EXEC" --token-file "$ALICE" "$MNT" -- sh -c 'tr "\0" "\n" </proc/$$/cmdline; tr "\0" "\n" </proc/$$/environ; set')
@@ -140,7 +128,7 @@ gives "what a script does with the low descriptors does not end it" "0||alice-1"
 	bash -c "exec 3</dev/null 4<&3 9<&3; exec 3<&- 4<&- 9<&-; readlink $MNT/self"
 gives "closing it does" "0||.sessionfs/unbound" "$MNT" -- bash -c "for f in /proc/\$\$/fd/*; do
 	[[ \$(readlink \$f) = */.sessionfs/process ]] && eval \"exec \${f##*/}>&-\"; done; readlink $MNT/self"
-run bash -c "ulimit -n 50; exec '$EXEC' --token-file '$ALICE' '$MNT' -- readlink '$MNT/self'" </dev/null
+run bash -c "ulimit -n 50; exec '$EXEC' --token-file '$ALICE' '$MNT' -- readlink '$MNT/self'"
 is "where descriptors are few it has a low number, and holds all the same" "$status|$err|$out" "0||alice-1"
 nobody() { "$BUILD/session-ls" --json --live "$MNT" | python3 -c 'import json, sys; sys.exit(len(json.load(sys.stdin)["sessions"]))'; }
 ok "when the commands have ended, nobody is bound" await nobody
@@ -150,7 +138,7 @@ gives "within another's session, one's own counts" "0||bob-1 alice-1" "$MNT" -- 
 install -m 755 "$EXEC" "$T/exec"
 install -m 600 "$ALICE" "$T/root.token"
 cp "$ALICE" "$T/users.token" && chown 1000 "$T/users.token" && chmod 600 "$T/users.token"
-run setpriv --reuid 1000 --regid 1000 --clear-groups "$T/exec" --token-file "$T/users.token" "$MNT" -- readlink "$MNT/self" </dev/null
+run setpriv --reuid 1000 --regid 1000 --clear-groups "$T/exec" --token-file "$T/users.token" "$MNT" -- readlink "$MNT/self"
 is "any user can run it" "$status|$err|$out" "0||alice-1"
 says "but not with another's token file" 1 "exec: $T/root.token: Permission denied" \
 	setpriv --reuid 1000 --regid 1000 --clear-groups "$T/exec" --token-file "$T/root.token" "$MNT" -- true

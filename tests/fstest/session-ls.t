@@ -2,23 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Sessions, and who is in them: session-ls.
 . "${0%/*}/lib.sh"
+. "${0%/*}/program.sh"
 
 LS=$BUILD/session-ls
 STORE=$T/store
 
-# run CMD…: its status, what it prints and what it complains of, for says().
-run() {
-	timeout -k 5 20 "$@" >"$T/out" 2>"$T/err" </dev/null
-	status=$?
-	out=$(<"$T/out") err=$(<"$T/err")
-}
-# says CLAIM STATUS PATTERN CMD…: nothing on stdout, and the pattern matches what is on stderr.
-says() {
-	local claim=$1 want=$2 pattern=$3
-	shift 3
-	run "$@"
-	like "$claim" "$status|${#out}|$err" "$want|0|$pattern"
-}
 # lists CLAIM WANT ARGUMENT…: the ids that are listed, in this order, and no complaint.
 lists() {
 	local claim=$1 want=$2

@@ -2,22 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Removing and revoking: session-rm.
 . "${0%/*}/lib.sh"
+. "${0%/*}/program.sh"
 
 RM=$BUILD/session-rm
 STORE=$T/store
 
-run() {
-	timeout -k 5 20 "$@" >"$T/out" 2>"$T/err" </dev/null
-	status=$?
-	out=$(<"$T/out") err=$(<"$T/err")
-}
-# says CLAIM STATUS PATTERN CMD…: nothing on stdout, and the pattern matches what is on stderr.
-says() {
-	local claim=$1 want=$2 pattern=$3
-	shift 3
-	run "$@"
-	like "$claim" "$status|${#out}|$err" "$want|0|$pattern"
-}
 # does CLAIM WANT ARGUMENT…: verb and id of each line, sorted; no complaint.
 does() {
 	local claim=$1 want=$2

@@ -2,24 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Keys and tokens on the command line: session-token, and what all programs say of themselves.
 . "${0%/*}/lib.sh"
+. "${0%/*}/program.sh"
 
 KEY=$T/issuer/issuer.key
 
-# run CMD…: its status, what it prints and what it complains of, for says().
-run() {
-	timeout -k 5 20 "$@" >"$T/out" 2>"$T/err" </dev/null
-	status=$?
-	out=$(<"$T/out") err=$(<"$T/err")
-}
 st() { run "$BUILD/session-token" "$@"; }
 
-# says CLAIM STATUS PATTERN CMD…: nothing on stdout, and one line on stderr, that the pattern matches.
-says() {
-	local claim=$1 want=$2 pattern=$3
-	shift 3
-	run "$@"
-	like "$claim" "$status|${#out}|$err" "$want|0|$pattern"
-}
 refuses() { local claim=$1 pattern=$2; shift 2; says "$claim" 1 "session-token: $pattern" "$BUILD/session-token" "$@"; }
 misused() { local claim=$1 pattern=$2; shift 2; says "$claim" 2 "session-token: $pattern" "$BUILD/session-token" "$@"; }
 

@@ -34,10 +34,8 @@ trial "shared, own session" "$by_path" "$A/own" "$A/own-q" own 0
 
 # ---- another instance ----
 
-ONE=$MNT TWO=$T/mnt2
-mkdir "$TWO"
-start -c "$T/conf" -o "audit.to=$T/audit2,files.cache=shared" "$T/store" "$TWO" || bail "a second daemon does not start"
-SECOND=$(daemon_of "$T/store" "$TWO")
+ONE=$MNT
+second files.cache=shared
 
 # Slot 1 is bound to alice's session on the first mount, slot 2 on the second. No `until`: the very next use must see it.
 says() {
@@ -87,6 +85,5 @@ got=$(fst must fork 1 : must fork 2 : must in 1 become 1000:1000 : must in 1 bin
 like "who is bound to a session that was dropped and made anew elsewhere never sees the new one" "${got//$'\n'/ }" \
 	"@(alice's|ENOENT|ESTALE|EKEYREVOKED) bob's EKEYREVOKED"
 
-umount "$TWO"
-await gone "$SECOND" || kill -KILL "$SECOND"
+stop_second
 finish
