@@ -69,6 +69,11 @@ json_t *json_time_or_null(int64_t t)
 	return t > 0 && rfc3339_format(t, text) == 0 ? json_string(text) : json_null();
 }
 
+json_t *json_text_or_null(const char *s)
+{
+	return s[0] ? json_string(s) : json_null();
+}
+
 int json_line(const json_t *o, char **ret, size_t *len)
 {
 	_cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;

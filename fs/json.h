@@ -37,8 +37,9 @@ bool json_get_flag(const json_t *o, const char *key, bool *ret); /* always optio
 /* Sets a time; one of 0 is left out. 0, -EINVAL (before year 0 or after 9999) or -ENOMEM. */
 int json_set_time(json_t *o, const char *key, int64_t t);
 
-/* The time as a string, or null for 0 and less: for answers, where every key is there. */
+/* A string, or null for 0 and less, or "": for answers, where every key is there. */
 json_t *json_time_or_null(int64_t t);
+json_t *json_text_or_null(const char *s);
 
 /* One line, owned by the caller, *len bytes without the NUL. o is borrowed, and may be NULL. 0 or -ENOMEM. */
 int json_line(const json_t *o, char **ret, size_t *len);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "json.h"
 #include "mount.h"
 #include "options.h"
 #include "progress.h"
@@ -20,8 +21,8 @@
 #include "util.h"
 
 static const char usage[] =
-	"usage: session-rm [--revoke] [--dry-run] STORE|MOUNT SID...\n"
-	"       session-rm [--revoke] [--dry-run] [--yes] SELECTION... STORE|MOUNT\n"
+	"usage: session-rm [--revoke] [--dry-run] [--json] STORE|MOUNT SID...\n"
+	"       session-rm [--revoke] [--dry-run] [--json] [--yes] SELECTION... STORE|MOUNT\n"
 	"       session-rm --help | --version\n"
 	"Removes sessions; with --revoke they are kept, and nobody can enter them any more.\n"
 	"SELECTION: --user USER, --idle AGE, --older AGE, --expired, --retention FILE; of several, all must hold.\n";
@@ -41,18 +42,20 @@ struct target {
 	const char *word;            /* as it was given; NULL where it was chosen */
 	struct meta meta;            /* all zero where it can't be read */
 	int error;                   /* of that: negative errno */
+	bool passed_over;            /* nothing is done, because of the error */
 };
 
 struct removal {
-	bool revoke, dry, yes;
+	bool revoke, dry, yes, json;
 	struct choice choice;
 	struct source source;
 	json_t *live;           /* owned: what the daemon says, by sid */
 	int admin;              /* owned: a mount's .sessionfs/admin, or -1 */
 	struct target *targets; /* owned */
-	size_t n, room;
+	size_t n, room, passed_over;
 	int untold; /* negative errno: it was done, and other instances were not told of all of it */
 	int status;
+	size_t printed; /* objects */
 	struct progress progress;
 };
 
@@ -103,6 +106,7 @@ static int add_target(struct removal *r, const struct target *t)
 		r->room = room;
 	}
 	r->targets[r->n++] = *t;
+	r->passed_over += t->passed_over;
 	return 0;
 }
 
@@ -114,13 +118,11 @@ static const char *reason_of(int error)
 static int choose(void *ctx, const char *name, const struct meta *meta, int error)
 {
 	struct removal *r = ctx;
-	struct target t = {.error = error};
-	progress_say(&r->progress, "%zu sessions chosen", r->n);
-	if (!meta) {
-		r->status = complain(EXIT_FAILED, "session %s: meta.json: %s", name, reason_of(error));
-		return 0;
-	}
+	struct target t = {.error = error, .passed_over = !meta};
+	progress_say(&r->progress, "%zu sessions chosen", r->n - r->passed_over);
 	memcpy(t.name, name, sizeof(t.name));
+	if (!meta)
+		return add_target(r, &t);
 	t.meta = *meta;
 	/* Nobody's age ends who is in it, but by its creation. */
 	bool held = ask_live(r, &t.meta) > 0;
@@ -150,10 +152,7 @@ static int name_target(struct removal *r, const char *word)
 		}
 	}
 	/* A session that is on disk and damaged can be removed, by either name; what is not there can't. */
-	if (t.error && t.error != -EUCLEAN) {
-		r->status = complain(EXIT_FAILED, "session %s: %s", word, reason_of(t.error));
-		return EXIT_DONE;
-	}
+	t.passed_over = t.error && t.error != -EUCLEAN;
 	return add_target(r, &t) ? complain(EXIT_FAILED, "%s", strerror(ENOMEM)) : EXIT_DONE;
 }
 
@@ -202,42 +201,66 @@ static int act(struct removal *r, const struct target *t)
 	return m.revoked ? 0 : -EAGAIN;
 }
 
-static void print_target(const struct removal *r, const struct target *t)
+static const char *verb_of(const struct removal *r)
 {
 	static const char *const verbs[2][2] = {{"removed", "revoked"}, {"would-remove", "would-revoke"}};
+	return verbs[r->dry][r->revoke];
+}
+
+static void print_line(const struct removal *r, const struct target *t)
+{
 	char user[TABLE_CELL], used[TABLE_CELL];
 	table_text(t->meta.sub, user);
 	table_past(t->meta.last_used, r->choice.now, false, used);
-	printf("%s %s %s %s\n", verbs[r->dry][r->revoke], t->meta.sid[0] ? t->meta.sid : t->name, user, used);
+	printf("%s %s %s %s\n", verb_of(r), t->meta.sid[0] ? t->meta.sid : t->name, user, used);
 }
 
-static int act_on_all(struct removal *r)
+/* error is a negative errno; 0: it was done. */
+static void print_object(struct removal *r, const struct target *t, int error)
+{
+	const char *id = t->meta.sid[0] || !t->word || strcmp(t->word, t->name) == 0 ? t->meta.sid : t->word;
+	_cleanup_json_ json_t *o = json_pack(
+		"{s:o, s:o, s:o, s:o, s:s, s:o}", "id", json_text_or_null(id), "user", json_text_or_null(t->meta.sub),
+		"done", json_text_or_null(error ? "" : verb_of(r)), "used", json_time_or_null(t->meta.last_used),
+		"name", t->name, "error", json_text_or_null(error ? reason_of(error) : ""));
+	fputs(r->printed++ ? ",\n  " : "\n  ", stdout);
+	if (!o || json_dumpf(o, stdout, 0) < 0)
+		r->status = complain(EXIT_FAILED, "session %s: cannot be written as JSON", t->name);
+}
+
+static void tell(struct removal *r, const struct target *t, int error)
+{
+	if (t->passed_over && !t->word)
+		r->status = complain(EXIT_FAILED, "session %s: meta.json: %s", t->name, reason_of(error));
+	else if (error)
+		r->status = complain(EXIT_FAILED, "session %s: %s", t->word ? t->word : t->meta.sid, reason_of(error));
+	if (r->json)
+		print_object(r, t, error);
+	else if (!error)
+		print_line(r, t);
+}
+
+static void act_on_all(struct removal *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		const struct target *t = &r->targets[i];
-		int err = r->dry ? 0 : act(r, t);
+		int err = t->passed_over ? t->error : r->dry ? 0 : act(r, t);
 		if (err == -ECOMM) { /* done, says the daemon */
 			r->untold = err;
 			err = 0;
 		}
 		progress_say(&r->progress, "%zu of %zu sessions", i, r->n);
 		/* Used since it was chosen, or gone: it is not what was asked for any more. */
-		if (!t->word && (err == -EAGAIN || err == -ENOENT))
-			continue;
-		if (err)
-			r->status = complain(EXIT_FAILED, "session %s: %s", t->word ? t->word : t->meta.sid,
-					     reason_of(err));
-		else
-			print_target(r, t);
+		if (t->word || (err != -EAGAIN && err != -ENOENT))
+			tell(r, t, err);
 	}
 	progress_end(&r->progress);
-	return flush_stdout();
 }
 
 /* What was done is done. But who promises that everybody knows of it within seconds says when that is not so. */
 static void tell_others(struct removal *r, const char *path)
 {
-	int err = store_tell_again(r->source.store);
+	int err = r->dry ? 0 : store_tell_again(r->source.store);
 	r->untold = err ? err : r->untold;
 	if (r->untold)
 		r->status = complain(EXIT_FAILED,
@@ -250,9 +273,10 @@ static void tell_others(struct removal *r, const char *path)
 static bool is_meant(const struct removal *r, const char *path)
 {
 	char line[16];
-	if (r->dry || r->yes || !r->n || !is_selection(&r->choice) || !isatty(STDIN_FILENO))
+	size_t n = r->n - r->passed_over;
+	if (r->dry || r->yes || !n || !is_selection(&r->choice) || !isatty(STDIN_FILENO))
 		return true;
-	fprintf(stderr, "%s %zu sessions of %s? [y/N] ", r->revoke ? "Revoke" : "Remove", r->n, path);
+	fprintf(stderr, "%s %zu sessions of %s? [y/N] ", r->revoke ? "Revoke" : "Remove", n, path);
 	return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
@@ -294,8 +318,12 @@ static int run(struct removal *r, const char *path, char **words, int nwords)
 	if (!is_meant(r, path))
 		return complain(EXIT_FAILED, "nothing was %s", r->revoke ? "revoked" : "removed");
 	progress_begin(&r->progress);
-	status = act_on_all(r);
+	fputs(r->json ? "{\"sessions\": [" : "", stdout);
+	act_on_all(r);
 	tell_others(r, path);
+	if (r->json)
+		printf("%s], \"told\": %s}\n", r->printed ? "\n" : "", r->untold ? "false" : "true");
+	status = flush_stdout();
 	return status == EXIT_DONE ? r->status : status;
 }
 
@@ -325,11 +353,12 @@ static int read_rules(const char *file, struct choice *c)
 
 int main(int argc, char **argv)
 {
-	enum { REVOKE = 1, DRY, YES, BY_USER, IDLE, OLDER, EXPIRED, RULES };
+	enum { REVOKE = 1, DRY, YES, JSON, BY_USER, IDLE, OLDER, EXPIRED, RULES };
 	static const struct option options[] = {
 		{"revoke", no_argument, NULL, REVOKE},
 		{"dry-run", no_argument, NULL, DRY},
 		{"yes", no_argument, NULL, YES},
+		{"json", no_argument, NULL, JSON},
 		{"user", required_argument, NULL, BY_USER},
 		{"idle", required_argument, NULL, IDLE},
 		{"older", required_argument, NULL, OLDER},
@@ -348,12 +377,13 @@ int main(int argc, char **argv)
 		case REVOKE: r.revoke = true; break;
 		case DRY: r.dry = true; break;
 		case YES: r.yes = true; break;
+		case JSON: r.json = true; break;
 		case BY_USER:
 			c->user = optarg;
 			if (!sub_valid(optarg, strlen(optarg)))
 				status = complain(EXIT_USAGE, "--user '%s': not a user", optarg);
 			break;
-		/* Whoever is in a session without a pause is written to be so four times an hour. */
+		/* Who is in a session without a pause is written to be so four times an hour (retention.h): not oftener. */
 		case IDLE: status = read_age("idle", optarg, RETENTION_SAFE, "1h", &c->idle); break;
 		case OLDER: status = read_age("older", optarg, 1, "1s", &c->older); break;
 		case EXPIRED: c->expired = true; break;

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "show.h"
 
+#include "json.h"
 #include "options.h"
-#include "proto/rfc3339.h"
 #include "table.h"
 #include "util.h"
 
 /* --- JSON --- */
-
-static json_t *json_time(int64_t t)
-{
-	char text[RFC3339_LEN + 1];
-
-	return t && rfc3339_format(t, text) == 0 ? json_string(text) : json_null();
-}
-
-static json_t *json_text(const char *s)
-{
-	return s[0] ? json_string(s) : json_null();
-}
 
 static json_t *json_count(bool known, uint64_t n)
 {
@@ -33,12 +21,13 @@ static json_t *json_row(const struct listing *l, const struct row *row)
 	json_t *open_files = json_object_get(row->live, "open_files");
 	open_files = open_files ? json_incref(open_files) : json_count(l->source.answer, 0);
 	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id",
-			 json_text(row->meta.sid), "user", json_text(row->meta.sub), "state", state_name(row->state),
-			 "holders", holders, "open_files", open_files, "files", json_count(row->counted, row->files),
-			 "bytes", json_count(row->counted, row->bytes), "created", json_time(row->meta.created), "used",
-			 json_time(row->meta.last_used), "expires", json_time(row->meta.expires), "release",
-			 json_text(row->meta.release), "name", row->name, "error",
-			 json_text(row->error ? row_error(row) : ""));
+			 json_text_or_null(row->meta.sid), "user", json_text_or_null(row->meta.sub), "state",
+			 state_name(row->state), "holders", holders, "open_files", open_files, "files",
+			 json_count(row->counted, row->files), "bytes", json_count(row->counted, row->bytes), "created",
+			 json_time_or_null(row->meta.created), "used", json_time_or_null(row->meta.last_used),
+			 "expires", json_time_or_null(row->meta.expires), "release",
+			 json_text_or_null(row->meta.release), "name", row->name, "error",
+			 json_text_or_null(row->error ? row_error(row) : ""));
 }
 
 /* One session at a time: of a large store the tree would be larger than the text. */

@@ -73,6 +73,41 @@ ok "its files are kept" test -e "$(data a-2)/f"
 make -x ada
 does "an id that begins with a dash" "removed -x" "$STORE" -- -x
 
+# -- JSON ------------------------------------------------------------------------------------------------------------------------
+# gives CLAIM STATUS PYTHON-EXPRESSION ARGUMENT…: of the object j on stdout, with s for its sessions by id; it has to be true.
+gives() {
+	local claim=$1 want=$2 what=$3
+	shift 3
+	run "$RM" --json "$@"
+	is "$claim" "$status $(python3 -c '
+import json, re, sys
+j = json.load(open(sys.argv[1]))
+s = {x["id"]: x for x in j["sessions"]}
+keys = {"id", "user", "done", "used", "name", "error"}
+time = lambda t: bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", t))
+assert set(j) == {"sessions", "told"} and all(set(x) == keys for x in j["sessions"])
+print(eval(sys.argv[2]))' "$T/out" "$what" 2>&1 | tail -1)" "$want True"
+}
+make i-1 ida
+make i-2 ida
+gives "JSON: what would go" 0 'j["told"] and len(s) == 2 and s["i-1"]["done"] == "would-remove" and s["i-1"]["user"] == "ida" and time(s["i-1"]["used"]) and s["i-1"]["error"] is None and len(s["i-1"]["name"]) == 64' --dry-run "$STORE" i-1 i-2
+gives "what was revoked" 0 's["i-1"]["done"] == "revoked"' --revoke "$MNT" i-1
+gives "what is gone, and what was not there" 1 's["i-1"]["done"] == "removed" and s["nobody"] == {"id": "nobody", "user": None, "done": None, "used": None, "name": s["nobody"]["name"], "error": "no such session"}' "$STORE" i-1 nobody
+is "which is said as well" "$err" "session-rm: session nobody: no such session"
+gives "of a selection" 0 'list(s) == ["i-2"] and s["i-2"]["done"] == "removed"' --user ida "$MNT"
+gives "of one that holds for none: still an object" 0 'j == {"sessions": [], "told": True}' --user ida "$MNT"
+make i-3 ida
+echo garbage >"$(data i-3)/../meta.json"
+gives "of one that is damaged, passed over" 1 '[(x["id"], x["user"], x["done"], x["error"]) for x in j["sessions"]] == [(None, None, None, "damaged")]' --user ida "$STORE"
+gives "and by its directory's name, removed" 0 '[(x["id"], x["done"], x["name"]) for x in j["sessions"]] == [(None, "removed", "'"$(basename "$(dirname "$(data i-3)")")"'")]' "$STORE" "$(basename "$(dirname "$(data i-3)")")"
+says "with a fault in the words there is none" 2 "session-rm: '../x': not a session id" "$RM" --json "$STORE" ../x
+mount -t tmpfs -o nr_inodes=1,mode=700 none "$STORE/ended" || bail "no tmpfs here"
+make i-4 ida
+gives "where others can't be told, that too" 1 's["i-4"]["done"] == "removed" and j["told"] is False' "$STORE" i-4
+umount "$STORE/ended"
+run bash -c "'$RM' --json --dry-run --user ida '$STORE' >/dev/full"
+like "a full disk behind it is told" "$status|$err" "1|session-rm: standard output: No space left on device"
+
 # -- live access ---------------------------------------------------------------------------------------------------------------
 # What a caller holds: a thread's binding with files and a directory open, and a handle. Root, in slot 9, takes it away.
 taken() { # CLAIM WANT ARGUMENT…
