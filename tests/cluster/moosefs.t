@@ -86,7 +86,7 @@ client() {
 declare -a MOUNTS INSTANCES
 instance() {
 	MOUNTS[$1]=$T/mnt$1
-	mkdir "$T/mnt$1"
+	mkdir -p "$T/mnt$1"
 	start -c "$T/conf" -o "files.cache=shared,limits.session_bytes=$SESSION_BYTES,audit.to=$T/audit$1" "$T/m$1/store" "$T/mnt$1" || bail "instance $1 does not start"
 	INSTANCES[$1]=$(daemon_of "$T/m$1/store" "$T/mnt$1")
 	[[ ${INSTANCES[$1]} ]] || bail "instance $1 does not run"
