@@ -23,7 +23,7 @@ PROTO := utf8 base64url rfc3339 sid paserk paseto claims token grammar
 PROTO_SRCS := $(PROTO:%=fs/proto/%.c)
 
 FS := log notify config json keyring store layout record users ledger witness count account quota room meta durable probe tree \
-	trash ended audit sink reason stats exposition caller lineage creds privileges mountpoint backing passthrough \
+	trash ended audit sink reason stats exposition caller lineage creds privileges priority mountpoint backing passthrough \
 	slots session binding node file opened inode heartbeat roster agreement requirement release clock retention \
 	request charge growth naming ops io dir root control bind report invalidate ticker reaper instance loop
 FS_SRCS := $(FS:%=fs/%.c)

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "priority.h"
 #include "proto/claims.h"
 #include "proto/sid.h"
 #include "proto/utf8.h"
@@ -397,6 +398,7 @@ static void *writer(void *unused)
 	int delay = 0;
 
 	(void)unused;
+	priority_lower();
 	for (;;) {
 		pthread_mutex_lock(&audit.lock);
 		int64_t now = monotonic_ms();

@@ -34,6 +34,7 @@ static int set_choice(const struct key *k, const char *text, void *field, char r
 static int set_time(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_age(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_count(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
+static int set_nice(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_size(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_limit(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
 static int set_path(const struct key *k, const char *text, void *field, char reason[static REASON_MAX]);
@@ -68,6 +69,7 @@ static const struct key keys[] = {
 	{"retention", "lifetime", set_age, FIELD(lifetime), "none", {"1m", "3650d"}},
 	{"audit", "to", set_audit, FIELD(audit), "stderr", {0}},
 	{"daemon", "threads", set_count, FIELD(threads), "0", {"0", "64"}},
+	{"daemon", "nice", set_nice, FIELD(nice), "-10", {"0", "20"}},
 	{"daemon", "name", set_name, FIELD(name), "auto", {0}},
 	{"daemon", "revalidate", set_time, FIELD(revalidate), "2s", {"1s", "60s"}},
 };
@@ -213,6 +215,17 @@ static int set_count(const struct key *k, const char *text, void *field, char re
 	if (set_amount(k, text, ones, &n))
 		return refuse(reason, "must be a whole number of %s to %s", k->range[0], k->range[1]);
 	*(unsigned *)field = (unsigned)n;
+	return 0;
+}
+
+/* 0, or down to -20: its range is of the number after the sign. */
+static int set_nice(const struct key *k, const char *text, void *field, char reason[static REASON_MAX])
+{
+	int64_t n;
+
+	if (set_amount(k, text[0] == '-' ? text + 1 : text, ones, &n) || (text[0] == '-') != (n > 0))
+		return refuse(reason, "must be a whole number of -%s to %s", k->range[1], k->range[0]);
+	*(int *)field = -(int)n;
 	return 0;
 }
 

@@ -39,6 +39,7 @@ struct config {
 	int64_t lifetime;            /* retention.lifetime = none (0); seconds, 1m to 3650d */
 	char *audit;                 /* audit.to = stderr | journal | /absolute/path; owned */
 	unsigned threads;            /* daemon.threads = 0 (as many as suit the machine) to 64 */
+	int nice;                    /* daemon.nice = -10; -20 to 0 */
 	char *name;                  /* daemon.name = auto, or 1 to 64 of A-Z a-z 0-9 . _ -; owned */
 	int64_t revalidate;          /* daemon.revalidate = 2s; seconds, 1 to 60 */
 };

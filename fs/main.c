@@ -22,6 +22,7 @@
 #include "mountpoint.h"
 #include "notify.h"
 #include "ops.h"
+#include "priority.h"
 #include "privileges.h"
 #include "reaper.h"
 #include "release.h"
@@ -235,7 +236,10 @@ static int drop_privileges(struct fs *fs)
 	char why[512];
 	umask(0); /* the kernel takes the caller's off already */
 	signal(SIGPIPE, SIG_IGN);
-	int err = fs->privileged ? privileges_drop(fs->config.special) : 0;
+	int err = fs->privileged ? priority_raise(fs->config.nice) : 0;
+	if (err)
+		log_info("daemon.nice: %s: requests are served at the priority of others", strerror(-err));
+	err = fs->privileged ? privileges_drop(fs->config.special) : 0;
 	if (!err)
 		err = creds_init(fs->privileged);
 	if (err) {

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "priority.h"
 #include "util.h"
 
 struct ticker {
@@ -21,6 +22,7 @@ static void *run(void *arg)
 {
 	struct ticker *t = arg;
 	struct timespec next;
+	priority_lower();
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	pthread_mutex_lock(&t->lock);
 	while (!t->stop) {

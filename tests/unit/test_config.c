@@ -63,7 +63,7 @@ static bool same(const struct config *a, const struct config *b)
 	       a->io == b->io && a->names == b->names && a->cache == b->cache && a->symlinks == b->symlinks &&
 	       memcmp(&a->limits, &b->limits, sizeof(a->limits)) == 0 && a->reserve == b->reserve &&
 	       a->special == b->special && strcmp(a->audit, b->audit) == 0 && a->threads == b->threads &&
-	       a->idle == b->idle && a->lifetime == b->lifetime && a->revalidate == b->revalidate;
+	       a->nice == b->nice && a->idle == b->idle && a->lifetime == b->lifetime && a->revalidate == b->revalidate;
 }
 
 static bool is_default(const struct config *c)
@@ -109,8 +109,8 @@ static void test_defaults(void)
 	is_str(c.audience, "sessionfs", "defaults: tokens.audience");
 	ok(c.leeway == 30 && c.max_lifetime == 30 * 86400, "defaults: times");
 	ok(c.idle == 0 && c.lifetime == 0 && c.revalidate == 2, "defaults: nothing is removed by age; 2 s");
-	ok(c.io == IO_GUARDED && c.names == NAMES_STEADY && c.cache == CACHE_PRIVATE && c.threads == 0,
-	   "defaults: files.io, files.names, files.cache, daemon.threads");
+	ok(c.io == IO_GUARDED && c.names == NAMES_STEADY && c.cache == CACHE_PRIVATE && c.threads == 0 && c.nice == -10,
+	   "defaults: files.io, files.names, files.cache, daemon.threads, daemon.nice");
 	is_str(c.audit, "stderr", "defaults: audit.to");
 	config_free(&c);
 	ok(!c.keys && !c.audience && !c.audit, "a freed configuration owns nothing");
@@ -130,7 +130,7 @@ static void test_accepted(void)
 		  "[mount]\nallow_other = no\nexec=yes\n"
 		  "[tokens]\nkeys\t=\t/srv/a b;c#d=e:f\naudience = caf\xc3\xa9  \nleeway = 0s\nmax_lifetime = 8h\n"
 		  "[files]\nio = strict\nnames = hidden\ncache = shared\nsymlinks = allow\nspecial = allow\n"
-		  "[audit]\nto = /var/log/a.json\n[daemon]\nthreads = 64\nrevalidate = 1m\n[mount]\n"
+		  "[audit]\nto = /var/log/a.json\n[daemon]\nthreads = 64\nnice = -20\nrevalidate = 1m\n[mount]\n"
 		  "[retention]\nidle = 30d\nlifetime = none\n");
 	is_str(res.report, "", "every key at once: no fault");
 	is_int(res.r, 0, "every key at once: accepted");
@@ -139,7 +139,8 @@ static void test_accepted(void)
 	is_str(c->keys, "/srv/a b;c#d=e:f", "a value keeps its spaces, ; # = and :");
 	is_str(c->audience, "caf\xc3\xa9", "white space around a value is not part of it");
 	ok(c->leeway == 0 && c->max_lifetime == 28800, "times in s, h and m");
-	ok(c->io == IO_STRICT && c->names == NAMES_HIDDEN && c->cache == CACHE_SHARED && c->threads == 64,
+	ok(c->io == IO_STRICT && c->names == NAMES_HIDDEN && c->cache == CACHE_SHARED && c->threads == 64 &&
+		   c->nice == -20,
 	   "choices and counts are read");
 	ok(c->idle == 30 * 86400 && c->lifetime == 0 && c->revalidate == 60, "ages are read, and none is no age");
 	is_str(c->audit, "/var/log/a.json", "an audit file is read");
@@ -203,6 +204,11 @@ static void test_values(void)
 	for (size_t i = 0; i < ARRAY_LEN(bad_counts); i++) {
 		snprintf(text, sizeof(text), "[daemon]\nthreads = %s", bad_counts[i]);
 		refused(text, ":2: daemon.threads: must be a whole number of 0 to 64\n", text + 9);
+	}
+	static const char *const bad_nices[] = {"-21", "1", "10", "-0", "--1", "-", "", "+1", "-1x"};
+	for (size_t i = 0; i < ARRAY_LEN(bad_nices); i++) {
+		snprintf(text, sizeof(text), "[daemon]\nnice = %s", bad_nices[i]);
+		refused(text, ":2: daemon.nice: must be a whole number of -20 to 0\n", text + 9);
 	}
 	refused("[tokens]\nmax_lifetime = 59s\n",
 		":2: tokens.max_lifetime: must be a time of 1m to 3650d: a whole number and one of s, m, h, d\n",
