@@ -15,22 +15,23 @@
 /* ---- the table: what each operation needs ---- */
 
 enum need {
-	SEARCH = 1,       /* by path: the directories above must be searchable */
-	SEARCH_IDLE = 2,  /* the same, but not while this user has it open: fstat() can't be told from stat() */
-	PATH_FD = 4,      /* an O_PATH descriptor of the node */
-	FILE_FD = 8,      /* an open file of the node */
-	ROOT = 16,        /* may be asked of the root; what it does there is root.c's to say */
-	ROOT_ALWAYS = 32, /* and by anybody, whatever became of his binding */
-	CONTROL = 64,     /* may be asked of control files, which have rules of their own (control.c) */
-	RENAMES = 128,    /* takes names away: the route of <sid> has to be told what a handle's did */
+	SEARCH = 1,        /* by path: the directories above must be searchable */
+	SEARCH_IDLE = 2,   /* the same, but not while this user has it open: fstat() can't be told from stat() */
+	PATH_FD = 4,       /* an O_PATH descriptor of the node */
+	FILE_FD = 8,       /* an open file of the node */
+	ROOT = 16,         /* may be asked of the root; what it does there is root.c's to say */
+	ROOT_ALWAYS = 32,  /* and by anybody, whatever became of his binding */
+	CONTROL = 64,      /* may be asked of control files, which have rules of their own (control.c) */
+	FROM_MEMORY = 128, /* of the root and control files it answers without a call to the system */
+	RENAMES = 256,     /* takes names away: the route of <sid> has to be told what a handle's did */
 };
 
 static const unsigned needs[STATS_OP_COUNT] = {
 	[STATS_OP_lookup] = SEARCH | PATH_FD | ROOT | ROOT_ALWAYS | CONTROL,
-	[STATS_OP_getattr] = SEARCH_IDLE | PATH_FD | ROOT | ROOT_ALWAYS | CONTROL,
+	[STATS_OP_getattr] = SEARCH_IDLE | PATH_FD | ROOT | ROOT_ALWAYS | CONTROL | FROM_MEMORY,
 	[STATS_OP_setattr] = SEARCH_IDLE | PATH_FD | CONTROL,
 	[STATS_OP_access] = SEARCH | PATH_FD | ROOT | CONTROL,
-	[STATS_OP_readlink] = SEARCH | PATH_FD | CONTROL,
+	[STATS_OP_readlink] = SEARCH | PATH_FD | CONTROL | FROM_MEMORY,
 	[STATS_OP_statfs] = PATH_FD | ROOT | CONTROL,
 
 	[STATS_OP_mkdir] = SEARCH | PATH_FD | ROOT,
@@ -153,7 +154,12 @@ static int check(struct request *r, unsigned need, struct fuse_file_info *fi)
 static int become(struct request *r, unsigned need)
 {
 	if (!r->node) {
-		creds_restore(); /* the root and the control files are the daemon's */
+		/*
+		 * The root and the control files are the daemon's. But `self` is read between any two uses of a path: to
+		 * put off one identity and take on the other each time were twenty system calls for what needs none.
+		 */
+		if (!(need & FROM_MEMORY))
+			creds_restore();
 		return 0;
 	}
 	int err = creds_become(r->tid, r->uid, r->gid);
@@ -301,6 +307,7 @@ int request_refused(struct request *r, int err, enum reason reason, const char *
 	if (r->tid > 0)
 		caller_ids(r->tid, &ev.pid, &parent);
 	if (!audit_is_repeat(&ev) && r->tid > 0) {
+		creds_restore(); /* a /proc mounted with hidepid would look at the fsuid */
 		caller_comm(r->tid, comm);
 		ev.comm = comm;
 	}
