@@ -38,11 +38,16 @@ void bind_close(struct carrier *c)
 	c->opener_pin = close_fd(c->opener_pin);
 }
 
-bool bind_is_opener(const struct carrier *c, pid_t tid)
+bool bind_is_opener(const struct carrier *c, const struct request *r)
 {
+	const struct binding *b = r->binding;
 	pid_t tgid, parent;
-	return caller_ids(tid, &tgid, &parent) == 0 && tgid == c->opener &&
-	       (c->opener_pin < 0 || caller_alive(c->opener_pin));
+	/* The gate has just seen that a bound thread lives; and it stays in its process. */
+	if (b && b->scope == SCOPE_THREAD)
+		tgid = b->pid;
+	else if (caller_ids(r->tid, &tgid, &parent))
+		return false;
+	return tgid == c->opener && (c->opener_pin < 0 || caller_alive(c->opener_pin));
 }
 
 /* ---- the audit ---- */
@@ -55,15 +60,13 @@ static void audit_binding(const char *event, const struct binding *b, const char
 		.tid = b->tid,
 		.pid = b->pid,
 		.uid = b->uid,
+		.comm = b->comm[0] ? b->comm : NULL,
 		.sub = b->session->sub,
 		.sid = b->session->sid,
 		.scope = scope_name(b->scope),
 		.release = b->release[0] ? b->release : NULL,
 		.exp = b->exp,
 	};
-	char comm[17] = "";
-	caller_comm(b->tid, comm);
-	ev.comm = comm[0] ? comm : NULL;
 	audit_write(&ev);
 }
 
@@ -474,6 +477,7 @@ int bind_token(struct carrier *c, struct request *r, const struct command *cmd)
 		return refuse_release(c, r, &claims, want.release);
 	}
 
+	caller_comm(r->tid, want.comm);
 	want.exp = claims.exp;
 	want.limits = limits_lower(&fs->config.limits, &claims.limits);
 	err = count(fs, want.session, &want.limits, r->now);

@@ -32,8 +32,8 @@ struct carrier {
 int bind_open(struct carrier *c, struct fs *fs, enum scope scope, uint64_t ino, pid_t tid);
 void bind_close(struct carrier *c);
 
-/* Whether tid is a thread of the process that opened the file. */
-bool bind_is_opener(const struct carrier *c, pid_t tid);
+/* Whether the caller is a thread of the process that opened the file. */
+bool bind_is_opener(const struct carrier *c, const struct request *r);
 
 /* The verb bind: 0 or a negative errno of sessionfs-control(5). */
 int bind_token(struct carrier *c, struct request *r, const struct command *cmd);

@@ -37,6 +37,7 @@ struct binding {
 	struct session *session; /* referenced */
 	pid_t tid, pid;          /* of the writer; pid is its thread group */
 	uid_t uid;
+	char comm[17];         /* the writer's name when it was bound; "" unknown */
 	int pin;               /* owned: the thread or process that is bound; -1 for a handle */
 	int64_t since, exp;    /* Unix seconds; exp is exact */
 	char kid[KID_LEN + 1]; /* the key that signed: a removed key ends its bindings */

@@ -269,7 +269,7 @@ void control_write(struct request *r, const char *buf, size_t size)
 	struct control_file *cf = r->file ? r->file->control : NULL;
 	struct command cmd;
 	int err = cf && cf->control->verbs ? 0 : -EBADF;
-	if (!err && cf->control->verbs & VERB_BIND && !bind_is_opener(&cf->carrier, r->tid))
+	if (!err && cf->control->verbs & VERB_BIND && !bind_is_opener(&cf->carrier, r))
 		err = request_refused(r, -EACCES, REASON_not_the_opener, NULL);
 	if (!err)
 		err = grammar_parse(buf, size, cf->control->verbs, &cmd);
@@ -288,7 +288,7 @@ void control_write(struct request *r, const char *buf, size_t size)
 void control_flush(struct request *r)
 {
 	struct control_file *cf = r->file ? r->file->control : NULL;
-	if (cf && cf->control->verbs & VERB_BIND && bind_is_opener(&cf->carrier, r->tid)) {
+	if (cf && cf->control->verbs & VERB_BIND && bind_is_opener(&cf->carrier, r)) {
 		pthread_mutex_lock(&cf->lock);
 		bind_flush(&cf->carrier);
 		pthread_mutex_unlock(&cf->lock);
