@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,11 +62,15 @@ struct account *account_new(struct writer *w, const char *name, const char *user
 	struct account *a = calloc(1, sizeof(*a));
 	if (!a)
 		return NULL;
+	struct stat st;
 	a->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
-	if (a->dir < 0) {
+	if (a->dir < 0 || fstat(a->dir, &st) < 0) {
+		close_fd(a->dir);
 		free(a);
 		return NULL;
 	}
+	a->dev = st.st_dev;
+	a->ino = st.st_ino;
 	a->writer = w;
 	memcpy(a->name, name, sizeof(a->name));
 	memcpy(a->user, user, sizeof(a->user));
@@ -98,7 +103,8 @@ static int put_line(struct account *a, const struct usage *grant)
 {
 	int64_t now = account_now();
 	pthread_mutex_lock(&a->lock);
-	int r = a->gone ? -ENOENT : !grant && !is_idle(a) ? -EBUSY : 0;
+	/* Who has never beaten would be taken for dead at once. */
+	int r = a->gone ? -ENOENT : grant && !a->writer->beat ? -ENOSPC : !grant && !is_idle(a) ? -EBUSY : 0;
 	if (r == 0 && !grant) {
 		a->granted = a->used;
 		a->open = false;
@@ -563,7 +569,7 @@ int account_load(struct account *a)
 	return 0;
 }
 
-static int count_with_ledger(struct account *a, const struct witness *w, const struct count *c, uint64_t changes)
+static int count_with_ledger(struct account *a, struct witness *w, const struct count *c, uint64_t changes)
 {
 	pthread_mutex_lock(&a->lock);
 	bool same = !a->under_way && a->changes == changes;
@@ -585,7 +591,7 @@ static int count_with_ledger(struct account *a, const struct witness *w, const s
 	return r ? r : look(a, false);
 }
 
-static int take_count(struct account *a, const struct witness *w, uint64_t most, struct count *c, uint64_t *changes)
+static int take_count(struct account *a, struct witness *w, uint64_t most, struct count *c, uint64_t *changes)
 {
 	pthread_mutex_lock(&a->lock);
 	bool quiet = !a->under_way;
@@ -594,7 +600,7 @@ static int take_count(struct account *a, const struct witness *w, uint64_t most,
 	return quiet ? count_take(a->dir, a->writer->instance, w, most, most == 0, c) : -EAGAIN;
 }
 
-int account_count_now(struct account *a, const struct witness *w, uint64_t most)
+int account_count_now(struct account *a, struct witness *w, uint64_t most)
 {
 	struct count c;
 	uint64_t changes;
@@ -602,7 +608,7 @@ int account_count_now(struct account *a, const struct witness *w, uint64_t most)
 	return r ? r : count_with_ledger(a, w, &c, changes);
 }
 
-int account_count(struct account *a, const struct witness *w, uint64_t most)
+int account_count(struct account *a, struct witness *w, uint64_t most)
 {
 	struct count c;
 	uint64_t changes;
@@ -648,8 +654,8 @@ void account_step(struct account *a)
 	bool stale = works && !idle && a->open && a->dirty && account_now() - a->written > RENEW;
 	a->touched = false;
 	pthread_mutex_unlock(&a->lock);
-	if (close)
-		(void)put_line(a, NULL);
+	if (close && put_line(a, NULL) == 0)
+		(void)look(a, false); /* does somebody ask for a count? */
 	else if (stale)
 		renew(a);
 	pthread_mutex_unlock(&a->ledger);

@@ -41,7 +41,8 @@ struct writer {
 
 struct account {
 	struct writer *writer;
-	int dir; /* owned O_PATH of the session's directory */
+	int dir; /* owned O_PATH of the session's directory, and what identifies that while it is held */
+	uint64_t dev, ino;
 	char name[SID_HASH_LEN + 1], user[SID_HASH_LEN + 1];
 
 	pthread_mutex_t ledger; /* guards these: */
@@ -89,8 +90,8 @@ struct account {
 /* Milliseconds that go on while the machine sleeps, as a lease does. */
 int64_t account_now(void);
 
-struct account *account_new(struct writer *w, const char *name, const char *user,
-			    int dir); /* dup()s dir; NULL: -ENOMEM */
+/* dup()s dir. NULL: -ENOMEM. */
+struct account *account_new(struct writer *w, const char *name, const char *user, int dir);
 void account_free(struct account *a);
 
 /* With a->ledger: reads what the ledger has of this instance, once. May go to the store. 0 or -errno. */
@@ -143,10 +144,10 @@ void account_step(struct account *a);
 void account_give_back(struct account *a);
 
 /* Counts the tree, of up to `most` names (0: any number). 0; -E2BIG; -EAGAIN or -EBUSY: in use; -errno. */
-int account_count(struct account *a, const struct witness *w, uint64_t most);
+int account_count(struct account *a, struct witness *w, uint64_t most);
 
 /* The same where a->ledger is held, of a session of which nothing is in use. */
-int account_count_now(struct account *a, const struct witness *w, uint64_t most);
+int account_count_now(struct account *a, struct witness *w, uint64_t most);
 
 /* Closes the line for good: the files that were held are closed. 0 or -errno. */
 int account_finish(struct account *a);

@@ -14,7 +14,7 @@
 struct reading {
 	int session;
 	const char *mine;
-	const struct witness *witness;
+	struct witness *witness;
 };
 
 static bool is_dead(const struct reading *r, const char *instance, const struct ledger_line *line)
@@ -40,7 +40,7 @@ static int walk(int session, bool pace, uint64_t most, struct usage *ret)
 	return r;
 }
 
-int count_take(int session, const char *mine, const struct witness *w, uint64_t most, bool pace, struct count *ret)
+int count_take(int session, const char *mine, struct witness *w, uint64_t most, bool pace, struct count *ret)
 {
 	struct reading reading = {session, mine, w};
 	struct ledger_sum before;
@@ -70,7 +70,7 @@ static int fold(void *ctx, const char *instance, const struct ledger_line *line)
 	return ledger_write(r->session, instance, &closed);
 }
 
-int count_keep(struct store *s, int session, const char *mine, const struct witness *w, const struct count *c,
+int count_keep(struct store *s, int session, const char *mine, struct witness *w, const struct count *c,
 	       const struct usage *own)
 {
 	struct reading reading = {session, mine, w};
@@ -80,8 +80,10 @@ int count_keep(struct store *s, int session, const char *mine, const struct witn
 			     c->tree.files - (sum.used.files - sum.held.files) - own->files};
 	/* Where nothing was ever written, a base of nothing says nothing. */
 	int r = 0;
-	if (sum.garbage || sum.doubted || (!sum.counted && sum.lines) || memcmp(&base, &sum.base, sizeof(base)) != 0)
-		r = ledger_write_base(session, &base, false);
+	if (sum.garbage || (!sum.counted && sum.lines) || memcmp(&base, &sum.base, sizeof(base)) != 0)
+		r = ledger_write_base(session, &base);
+	if (r == 0 && sum.doubted)
+		r = ledger_believe(session);
 	if (r == 0 && sum.garbage)
 		r = ledger_clear(s, session);
 	return r ? r : ledger_read(session, mine, fold, &reading, &sum);

@@ -22,13 +22,13 @@ struct count {
  * pace: with rests, for a count in the background. 0; -EBUSY: in use elsewhere; -EAGAIN: it did not hold still; -E2BIG:
  * there are more names; -ENOENT: deleted; -errno.
  */
-int count_take(int session, const char *mine, const struct witness *w, uint64_t most, bool pace, struct count *ret);
+int count_take(int session, const char *mine, struct witness *w, uint64_t most, bool pace, struct count *ret);
 
 /*
  * Writes the base that makes the ledger right, where own is what the own line accounts for of the tree; folds the lines of
  * dead instances, and clears what is garbage. 0 or -errno.
  */
-int count_keep(struct store *s, int session, const char *mine, const struct witness *w, const struct count *c,
+int count_keep(struct store *s, int session, const char *mine, struct witness *w, const struct count *c,
 	       const struct usage *own);
 
 #endif

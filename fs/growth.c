@@ -266,6 +266,7 @@ static int truncate_locked(struct request *r, struct inode *i, off_t size)
 	int err = charge_stat(r, r->file ? r->file->fd : r->fd, &st);
 	if (err)
 		return err;
+	opened_before(r, r->file, i, charge_account(r));
 	if (!S_ISREG(st.st_mode) || is_dead(i, &st))
 		return plain_truncate(r, size);
 	change_begin(&c, r, r->file, i, &st);

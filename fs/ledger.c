@@ -14,6 +14,7 @@
 
 #define FILE_SIZE_MAX 4096
 #define BASE "base"
+#define DOUBT "doubt"
 #define SUFFIX ".json"
 
 /* --- the text of a file --- */
@@ -56,11 +57,11 @@ static int line_parse(const char *text, size_t len, struct ledger_line *ret)
 	return 0;
 }
 
-static int base_parse(const char *text, size_t len, struct usage *ret, bool *doubted)
+static int base_parse(const char *text, size_t len, struct usage *ret)
 {
 	_cleanup_json_ json_t *o = NULL;
 	int r = json_parse_object(text, len, &o);
-	return r < 0 ? r : get_usage(o, "used", ret) && json_get_flag(o, "doubted", doubted) ? 0 : -EUCLEAN;
+	return r < 0 ? r : get_usage(o, "used", ret) ? 0 : -EUCLEAN;
 }
 
 /* --- reading --- */
@@ -141,7 +142,7 @@ static int read_base(int dir, struct ledger_sum *sum)
 	size_t len;
 	int r = durable_read(dir, BASE, FILE_SIZE_MAX, &text, &len);
 	if (r == 0)
-		r = base_parse(text, len, &sum->base, &sum->doubted);
+		r = base_parse(text, len, &sum->base);
 	if (r == -ENOENT)
 		return 0;
 	sum->has_base = sum->counted = r == 0;
@@ -164,6 +165,7 @@ int ledger_read(int session, const char *mine, ledger_line_fn *each, void *ctx, 
 		const struct dirent *e;
 		while (r == 0 && (errno = 0, e = readdir(d))) {
 			char instance[INSTANCE_NAME_MAX + 1];
+			sum.doubted |= strcmp(e->d_name, DOUBT) == 0;
 			if (line_name(e->d_name, instance))
 				r = read_line(fd, e->d_name, instance, mine, each, ctx, &sum);
 		}
@@ -275,10 +277,23 @@ int ledger_write(int session, const char *instance, const struct ledger_line *li
 	return write_file(session, file, o);
 }
 
-int ledger_write_base(int session, const struct usage *base, bool doubted)
+int ledger_write_base(int session, const struct usage *base)
 {
-	_cleanup_json_ json_t *o = json_pack("{s:o, s:b}", "used", usage_json(base), "doubted", doubted);
+	_cleanup_json_ json_t *o = json_pack("{s:o}", "used", usage_json(base));
 	return write_file(session, BASE, o);
+}
+
+int ledger_doubt(int session)
+{
+	_cleanup_json_ json_t *o = json_object();
+	return write_file(session, DOUBT, o);
+}
+
+int ledger_believe(int session)
+{
+	_cleanup_close_ int usage = -1;
+	int r = open_usage(session, &usage);
+	return r ? r : usage >= 0 && unlinkat(usage, DOUBT, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int ledger_clear(struct store *s, int session)

@@ -6,6 +6,7 @@
  *         <instance>.json           what this instance added and took away, in all (it may be less than nothing), and how
  *                                   far it may go before it asks again: its grant
  *         base                      what nobody's line accounts for: found by counting the tree
+ *         doubt                     while it is there, somebody asks for a count
  *
  * The session never has more than base and all grants together. An instance that needs more writes its line with the
  * larger grant first, and then reads all the others: of two that do so at once each writes before it reads, so at least
@@ -74,8 +75,11 @@ int ledger_read(int session, const char *mine, ledger_line_fn *each, void *ctx, 
 /* Replaces the line of an instance. Makes usage/ where there is none. 0, -ENOENT (deleted), -errno. */
 int ledger_write(int session, const char *instance, const struct ledger_line *line);
 
-/* The same of the base; doubted: who uses the session is asked to count it. */
-int ledger_write_base(int session, const struct usage *base, bool doubted);
+int ledger_write_base(int session, const struct usage *base);
+
+/* Asks those who use the session to count it; and takes that back, once it was counted. 0 or as ledger_write(). */
+int ledger_doubt(int session);
+int ledger_believe(int session);
 
 /* Removes what is garbage, and temporaries of crashed writes. */
 int ledger_clear(struct store *s, int session);

@@ -6,6 +6,7 @@
 
 #include "count.h"
 #include "log.h"
+#include "priority.h"
 #include "record.h"
 #include "users.h"
 #include "util.h"
@@ -96,23 +97,27 @@ static void set_gone(struct account *a)
 /* One that has the name, but is of a directory that was there before, or of another user, goes. */
 static struct account *find_or_make(struct quota *q, const char *name, const char *user, int dir)
 {
+	struct account *made = account_new(&q->writer, name, user, dir), *old = NULL;
+	if (!made)
+		return NULL;
 	pthread_mutex_lock(&q->lock);
-	struct account *a = q->buckets[bucket_of(name)], *old = NULL;
+	struct account *a = q->buckets[bucket_of(name)];
 	while (a && strcmp(a->name, name) != 0)
 		a = a->next;
-	if (a && (strcmp(a->user, user) != 0 || !record_is_same(a->dir, dir))) {
+	if (a && (strcmp(a->user, user) != 0 || a->dev != made->dev || a->ino != made->ino)) {
 		set_gone(a);
 		unlink_account(q, a);
 		old = a->refs ? NULL : a;
 		a = NULL;
 	}
-	if (!a && (a = account_new(&q->writer, name, user, dir)))
-		link_account(q, a);
-	if (a)
-		a->refs++;
+	if (!a)
+		link_account(q, a = steal_ptr(&made));
+	a->refs++;
 	pthread_mutex_unlock(&q->lock);
 	if (old)
 		account_free(old);
+	if (made)
+		account_free(made);
 	return a;
 }
 
@@ -196,7 +201,7 @@ static bool is_later(int r)
 struct user_count {
 	struct store *store;
 	const struct account *account;
-	const struct witness *witness;
+	struct witness *witness;
 	uint64_t most;
 	bool complete;
 };
@@ -224,7 +229,7 @@ static int count_session(void *ctx, const char *name)
 	return is_later(r) || r == -ENOENT ? 0 : r;
 }
 
-static int count_user(struct account *a, const struct witness *w, uint64_t most)
+static int count_user(struct account *a, struct witness *w, uint64_t most)
 {
 	struct user_count u = {a->writer->store, a, w, most, true};
 	int r = users_each(u.store, a->user, count_session, &u);
@@ -337,8 +342,7 @@ static void count_account(struct account *a, int64_t now)
 	pthread_mutex_unlock(&a->lock);
 	if (!own && !siblings)
 		return;
-	if (now - q->witness.looked >= STEP_MS)
-		(void)witness_look(&q->witness, now);
+	q->witness.now = now;
 	int r = own ? account_count(a, &q->witness, 0) : 0;
 	if (own)
 		tell(a, r);
@@ -373,6 +377,7 @@ static bool sleep_until_next(struct quota *q)
 
 static void *run_steps(void *arg)
 {
+	priority_lower();
 	while (sleep_until_next(arg))
 		quota_step(arg);
 	return NULL;
@@ -381,6 +386,7 @@ static void *run_steps(void *arg)
 /* A thread of its own: a tree may take long, and what others wait for is to be given back meanwhile. */
 static void *run_counts(void *arg)
 {
+	priority_lower();
 	while (sleep_until_next(arg))
 		quota_count(arg, account_now());
 	return NULL;

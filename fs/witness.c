@@ -1,71 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 #include "witness.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "ledger.h"
 #include "roster.h"
 
-struct look {
-	struct witness *witness;
-	int64_t now;
-};
-
-static struct seen *find(const struct witness *w, const char *name)
+static struct seen *find_or_make(struct witness *w, const char *name)
 {
 	for (size_t i = 0; i < w->n; i++)
 		if (strcmp(w->seen[i].name, name) == 0)
-			return (struct seen *)&w->seen[i];
-	return NULL;
+			return &w->seen[i];
+	if (w->n == WITNESS_MAX)
+		return NULL;
+	struct seen *s = &w->seen[w->n++];
+	*s = (struct seen){.since = w->now};
+	strncpy(s->name, name, INSTANCE_NAME_MAX);
+	return s;
 }
 
-static int see(void *ctx, const char *name, const struct heartbeat *h, int error)
+/* How long its heartbeat has been the same. */
+static int64_t stands_for(struct witness *w, struct seen *s, const struct heartbeat *h)
 {
-	struct look *l = ctx;
-	struct witness *w = l->witness;
-	struct seen *s = find(w, name);
-	(void)error;
-	if (!s && w->n < WITNESS_MAX) {
-		s = &w->seen[w->n++];
-		*s = (struct seen){.since = l->now};
-		memcpy(s->name, name, strlen(name) + 1);
-	}
-	if (!s)
-		return 0;
-	s->there = true;
-	/* What is no heartbeat says nothing, not even that it stands still. */
-	if (!h || h->beat != s->beat || strcmp(h->run, s->run) != 0) {
+	if (h->beat != s->beat || strcmp(h->run, s->run) != 0) {
 		s->moved = s->beat != 0;
-		s->since = l->now;
-		s->beat = h ? h->beat : 0;
-		memcpy(s->run, h ? h->run : "", h ? sizeof(s->run) : 1);
+		s->since = w->now;
+		s->beat = h->beat;
+		memcpy(s->run, h->run, sizeof(s->run));
 	}
-	s->stopped = h && h->stopped;
-	return 0;
+	return w->now - s->since;
 }
 
-int witness_look(struct witness *w, int64_t now)
+bool witness_ask(struct witness *w, const char *instance, const char *run, bool *open)
 {
-	struct look l = {w, now};
-	for (size_t i = 0; i < w->n; i++)
-		w->seen[i].there = false;
-	int r = roster_each(w->storefd, see, &l);
-	w->looked = r ? 0 : now;
-	return r;
-}
-
-bool witness_is_dead(const struct witness *w, const char *instance, const char *run)
-{
-	const struct seen *s = find(w, instance);
-	if (!w->looked || (!s && w->n == WITNESS_MAX))
-		return false;
-	if (!s || !s->there)
+	struct heartbeat h;
+	struct seen *s = find_or_make(w, instance);
+	int r = roster_read(w->storefd, instance, &h);
+	*open = false;
+	if (r == -ENOENT)
 		return true;
-	return s->beat && (s->stopped || strcmp(s->run, run) != 0 || w->looked - s->since >= LEDGER_DEAD);
+	if (r || !s) /* what is no heartbeat says nothing */
+		return false;
+	if (h.stopped || strcmp(h.run, run) != 0 || stands_for(w, s, &h) >= LEDGER_DEAD)
+		return true;
+	*open = !s->moved;
+	return false;
 }
 
-bool witness_is_open(const struct witness *w, const char *instance, const char *run)
+bool witness_is_dead(struct witness *w, const char *instance, const char *run)
 {
-	const struct seen *s = find(w, instance);
-	return !witness_is_dead(w, instance, run) && !(s && s->moved);
+	bool open;
+	return witness_ask(w, instance, run, &open);
 }

@@ -139,8 +139,9 @@ static int visit(void *ctx, const char *name, const struct meta *meta, int error
 /* Whether more heartbeats would tell which of its open lines are a dead instance's. */
 static int is_undecided(void *ctx, const char *instance, const struct ledger_line *line)
 {
-	const struct recount *c = ctx;
-	return line && line->open && witness_is_open(&c->witness, instance, line->run);
+	struct recount *c = ctx;
+	bool open;
+	return line && line->open && !witness_ask(&c->witness, instance, line->run, &open) && open;
 }
 
 static bool wait_longer(struct recount *c)
@@ -158,12 +159,10 @@ static bool wait_longer(struct recount *c)
 static void wait_for_beats(struct recount *c)
 {
 	int64_t end = now_ms() + LEDGER_DEAD + 2 * LOOK_MS;
-	(void)witness_look(&c->witness, now_ms());
-	while (now_ms() < end && wait_longer(c)) {
+	while ((c->witness.now = now_ms()) < end && wait_longer(c)) {
 		progress_say(&c->progress, "%zu sessions in use, or of instances that died: waiting to see which",
 			     c->n);
 		usleep(LOOK_MS * 1000);
-		(void)witness_look(&c->witness, now_ms());
 	}
 }
 
@@ -172,7 +171,7 @@ static int doubt(int dir)
 {
 	struct ledger_sum sum;
 	int r = ledger_read(dir, NULL, NULL, NULL, &sum);
-	return r || !sum.counted ? r : ledger_write_base(dir, &sum.base, true);
+	return r || !sum.counted ? r : ledger_doubt(dir);
 }
 
 static void count_late(struct recount *c, const struct later *l)
@@ -220,7 +219,7 @@ int recount_sessions(const char *path, bool json)
 	c.changes = json_array();
 	c.used = json_array();
 	progress_begin(&c.progress);
-	(void)witness_look(&c.witness, now_ms());
+	c.witness.now = now_ms();
 	int r = c.changes && c.used ? store_each(c.store, visit, &c) : -ENOMEM;
 	if (r == 0 && c.n)
 		wait_for_beats(&c);

@@ -31,10 +31,11 @@ import json, os, stat, sys, time
 def ledger(path):
     used, granted, exact = [0, 0], [0, 0], True
     for name in os.listdir(path) if os.path.isdir(path) else []:
-        if not name.startswith("."):
+        exact = exact and name != "doubt"
+        if not name.startswith(".") and name != "doubt":
             with open(os.path.join(path, name)) as f:
                 line = json.load(f)
-            exact = exact and not (line.get("open") or line.get("unsure") or line.get("doubted"))
+            exact = exact and not (line.get("open") or line.get("unsure"))
             used = [a + b for a, b in zip(used, line["used"])]
             granted = [a + b for a, b in zip(granted, line.get("granted", line["used"]))]
     return "%d %d" % tuple(used), "%d %d" % tuple(granted), str(exact)

@@ -117,7 +117,33 @@ like "session-ls --recount tells dead from idle" "$recounted" '*1 sessions count
 says "and gives it back" "0 EDQUOT" must f=open "$A/h" O_RDWR,O_CREAT : truncate @f $((1048576 - bytes)) : put "$A/i" x
 agree "to the byte" alice-1
 
+# -- what was there before anybody counted ---------------------------------------------------------------------------------------
+fresh
+says "a session of before there were limits" 0 put "$A/f" x
+down
+(cd "$(data alice-1)" && seq 5000 | xargs touch)
+up limits.session_files=5002
+says "too large to be counted in a bind, it does not grow before it was" "EDQUOT 0 EDQUOT" mkdir "$A/d" : until 0 mkdir "$A/d" : mkdir "$A/e"
+agree "and then all is counted" alice-1
+token less alice alice-1 --claim session_bytes=100000
+fresh
+is "in use without limits, it is counted when a token brings one; also a file that is open and loses its name" \
+	"$(fst -u 1000:1000 must fork 1 : must fork 2 : must in 1 bind process "$T/alice.token" : must in 1 f=open "$A/f" O_RDWR,O_CREAT : must in 1 truncate @f 60000 \
+	: must in 2 bind process "$T/less.token" : until 0 in 2 put "$A/g" x : must in 1 unlink "$A/f" : in 1 truncate @f 70000 : in 2 truncate "$A/g" 30001 \
+	: in 2 truncate "$A/g" 30000 : in 1 close @f : until 0 in 2 truncate "$A/g" 100000)" $'0\n0\nEDQUOT\n0\n0\n0'
+agree "until it is closed" alice-1
+
 # -- session-ls ------------------------------------------------------------------------------------------------------------------
+fresh limits.session_bytes=1G
+"$FLOOD" "$MNT" "$T/alice.token" churn 4 5000 3000000 >/dev/null 2>&1 &
+busy() { [[ $(ledger alice-1 exact) = False ]]; }
+await busy
+like "a session in use is left to its instance" "$("$LS" --recount "$T/store")" '*alice-1: in use; its instance counts it*0 sessions counted, 0 changed, 1 in use*'
+kill $!
+wait $! 2>/dev/null
+agree "which does it" alice-1
+fresh limits.session_bytes=1M
+says "a session that is full" 0 must h=open "$A/h" O_RDWR,O_CREAT : truncate @h 1M
 down
 listed() { "$LS" --json "$T/store" | python3 -c 'import json, sys; s = json.load(sys.stdin)["sessions"][0]; print(s["bytes"], s["files"])'; }
 is "session-ls shows what the ledger says" "$(listed)" "$(tree alice-1)"

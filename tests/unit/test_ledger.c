@@ -65,9 +65,14 @@ static void test_lines(void)
 	ok(sum.lines == 2 && sum.open == 1 && sum.used.bytes == 70 && sum.used.files == 1 && sum.granted.bytes == 120 &&
 		   sum.held.bytes == 10,
 	   "where none is mine all are");
-	is_int(ledger_write_base(session, &(struct usage){-90, 5}, true), 0, "a base is written");
+	is_int(ledger_write_base(session, &(struct usage){-90, 5}), 0, "a base is written");
 	sum = sum_of("a");
-	ok(sum.base.bytes == -90 && sum.base.files == 5 && sum.has_base && sum.doubted, "and read");
+	ok(sum.base.bytes == -90 && sum.base.files == 5 && sum.has_base, "and read");
+	must(ledger_doubt(session));
+	ok(!sum.doubted && sum_of("a").doubted, "it can be doubted");
+	must(ledger_believe(session));
+	must(ledger_believe(session));
+	ok(!sum_of("a").doubted, "and believed again");
 	struct usage total = ledger_total(&sum);
 	ok(total.bytes == 0 && total.files == 6, "what is shown is never below 0");
 	uint64_t stamp = sum_of("a").stamp;
@@ -157,14 +162,14 @@ static void test_garbage(void)
 		ok(sum.garbage == 1 && !sum.has_mine && sum.counted && sum.used.bytes == 5,
 		   "garbage is told from a line: %.60s", bad[i]);
 	}
-	put("base", "{\"used\":[1],\"doubted\":false}");
+	put("base", "{\"used\":[1]}");
 	is_int(sum_of(NULL).garbage, 2, "also in the base");
 	put("base", "{\"used\":[1,1]");
 	is_int(sum_of(NULL).garbage, 2, "or half of one");
 	char user[SID_HASH_LEN + 1];
 	user_hash("ada", user);
 	is_int(ledger_user(store, user, NULL, -1, NULL, &u), -EUCLEAN, "a user with garbage has no sum");
-	must(ledger_write_base(session, &(struct usage){0, 0}, false));
+	must(ledger_write_base(session, &(struct usage){0, 0}));
 	is_int(ledger_clear(store, session), 0, "it can be cleared");
 	struct ledger_sum sum = sum_of(NULL);
 	ok(!sum.garbage && sum.lines == 1, "and what is good stays");
@@ -185,7 +190,7 @@ static void test_users(void)
 	must(ledger_write(session, "b", &line));
 	fresh("e2", "eve");
 	must(ledger_write(session, "a", &line));
-	must(ledger_write_base(session, &(struct usage){1, 1}, false));
+	must(ledger_write_base(session, &(struct usage){1, 1}));
 	fresh("e3", "eve");
 	must(ledger_user(store, user, NULL, -1, NULL, &u));
 	ok(u.bytes == 301 && u.files == 31, "a user has what is granted in all sessions, and their bases");
