@@ -4,8 +4,8 @@
  *
  * A caller sleeps while his request is served, and is woken by the reply. At the same priority the kernel often runs him then,
  * before the thread that replied has gone back to wait: his next request finds it not waiting, and another thread is
- * woken for it, on another core. A nicer thread gets back first: that is two fifths of the wake-ups across cores. And where
- * the cores are busy, a request is served before what nobody waits for.
+ * woken for it, on another core. A nicer thread gets back first. And where the cores are busy, a request is served before
+ * what nobody waits for.
  *
  * Nothing depends on it: where the right to it is missing, all is as it was.
  */
