@@ -13,6 +13,7 @@
 #include "users.h"
 
 #define FILE_SIZE_MAX 4096
+#define LIST_TRIES 32
 #define BASE "base"
 #define DOUBT "doubt"
 #define SUFFIX ".json"
@@ -150,32 +151,51 @@ static int read_base(int dir, struct ledger_sum *sum)
 	return r == -EUCLEAN ? 0 : r;
 }
 
+static int read_all(int dir, const char *mine, ledger_line_fn *each, void *ctx, struct ledger_sum *sum)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const struct dirent *e;
+	int r = read_base(dir, sum);
+	if (r == 0)
+		r = tree_opendir(dir, ".", &d);
+	while (r == 0 && (errno = 0, e = readdir(d))) {
+		char instance[INSTANCE_NAME_MAX + 1];
+		sum->doubted |= strcmp(e->d_name, DOUBT) == 0;
+		if (line_name(e->d_name, instance))
+			r = read_line(dir, e->d_name, instance, mine, each, ctx, sum);
+	}
+	return r == 0 && errno ? -errno : r;
+}
+
+static bool is_at(const struct stat *a, const struct stat *b)
+{
+	return a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/*
+ * A line that is replaced while the directory is listed need not be in the list at all, by POSIX and on btrfs: so one
+ * counts in which the directory stayed as it was.
+ */
 int ledger_read(int session, const char *mine, ledger_line_fn *each, void *ctx, struct ledger_sum *ret)
 {
 	_cleanup_close_ int fd = -1;
-	_cleanup_closedir_ DIR *d = NULL;
 	struct ledger_sum sum = {0};
+	struct stat before = {0}, after = {0};
 	int r = open_usage(session, &fd);
-	if (r < 0)
-		return r;
-	if (fd >= 0) {
-		r = read_base(fd, &sum);
-		if (r == 0)
-			r = tree_opendir(fd, ".", &d);
-		const struct dirent *e;
-		while (r == 0 && (errno = 0, e = readdir(d))) {
-			char instance[INSTANCE_NAME_MAX + 1];
-			sum.doubted |= strcmp(e->d_name, DOUBT) == 0;
-			if (line_name(e->d_name, instance))
-				r = read_line(fd, e->d_name, instance, mine, each, ctx, &sum);
-		}
-		if (r == 0 && errno)
-			r = -errno;
+	bool same = fd < 0;
+	for (int i = 0; r == 0 && !same && i < LIST_TRIES; i++) {
+		sum = (struct ledger_sum){0};
+		if (fstat(fd, &before) < 0)
+			return -errno;
+		r = read_all(fd, mine, each, ctx, &sum);
+		if (r == 0 && fstat(fd, &after) < 0)
+			return -errno;
+		same = is_at(&before, &after);
 	}
 	if (r != 0)
 		return r;
 	*ret = sum;
-	return 0;
+	return same ? 0 : -EAGAIN;
 }
 
 static int64_t at_least_0(int64_t n)

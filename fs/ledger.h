@@ -63,12 +63,15 @@ struct ledger_sum {
 	struct usage used, granted, held;
 };
 
-/* For each line as it is read; NULL for one that is garbage. Non-zero ends the reading and is returned. */
+/*
+ * For each line as it is read; NULL for one that is garbage. Non-zero ends the reading and is returned. More than once for
+ * a line where lines are written meanwhile.
+ */
 typedef int ledger_line_fn(void *ctx, const char *instance, const struct ledger_line *line);
 
 /*
  * Reads the ledger of a session. mine is the instance whose line is kept apart, or NULL; each may be NULL. 0, also where
- * there is no ledger; -ENOENT: the directory is deleted; -errno of the filesystem.
+ * there is no ledger; -ENOENT: the directory is deleted; -EAGAIN: others never ceased to write; -errno of the filesystem.
  */
 int ledger_read(int session, const char *mine, ledger_line_fn *each, void *ctx, struct ledger_sum *ret);
 

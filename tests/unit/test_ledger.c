@@ -106,6 +106,29 @@ static void test_lines(void)
 	close(gone);
 }
 
+static int write_another(void *ctx, const char *instance, const struct ledger_line *line)
+{
+	const struct ledger_line more = {1, RUN, false, false, {50, 1}, {50, 1}, {0, 0}};
+	bool *written = ctx;
+	(void)instance;
+	(void)line;
+	if (!*written)
+		must(ledger_write(session, "late", &more));
+	*written = true;
+	return 0;
+}
+
+static void test_listing(void)
+{
+	const struct ledger_line one = {1, RUN, false, false, {7, 1}, {7, 1}, {0, 0}};
+	struct ledger_sum sum;
+	bool written = false;
+	fresh("listing", "ada");
+	must(ledger_write(session, "early", &one));
+	must(ledger_read(session, NULL, write_another, &written, &sum));
+	ok(sum.lines == 2 && sum.used.bytes == 57, "what is written while the lines are listed is not missed");
+}
+
 static void test_garbage(void)
 {
 	static const char *const bad[] = {
@@ -274,6 +297,7 @@ int main(void)
 	must(store_open(path, err, sizeof(err), &store));
 	int fds = open_fds();
 	test_lines();
+	test_listing();
 	test_garbage();
 	test_users();
 	test_user_sessions();
