@@ -13,7 +13,8 @@
 #include "util.h"
 
 #define TRIES 4
-#define RENEW 2000 /* ms: how old the line of an account in use may get before a round writes what has changed */
+#define SEEN_MS 900 /* for so long at least, less than a round, a line stays open after the last operation */
+#define RENEW 2000  /* ms: how old the line of an account in use may get before a round writes what has changed */
 #define CURRENT_MS \
 	1000 /* what is known of the others may be so old where a token's limits are below the configuration's */
 #define REFUSED_MS 50  /* for so long, who is refused is refused again without asking the store */
@@ -95,6 +96,14 @@ static bool is_idle(const struct account *a)
 	return !a->touched && !a->under_way;
 }
 
+/* With a->lock. Whether the line that we wrote is in the store still, and open: nobody took us for dead. */
+static bool is_held_open(const struct account *a)
+{
+	const struct writer *w = a->writer;
+	int64_t beat = w->beat; /* before `since`, which is set before it */
+	return a->open && a->written >= w->since && account_now() - beat < LEDGER_LEASE;
+}
+
 /*
  * Writes the line: open, with this grant, or closed (NULL). From before a closed one is written until an open one is, no
  * operation begins. -EBUSY: one was begun already.
@@ -105,6 +114,8 @@ static int put_line(struct account *a, const struct usage *grant)
 	pthread_mutex_lock(&a->lock);
 	/* Who has never beaten would be taken for dead at once. */
 	int r = a->gone ? -ENOENT : grant && !a->writer->beat ? -ENOSPC : !grant && !is_idle(a) ? -EBUSY : 0;
+	/* Others may have taken us for dead, and counted with the line as it was: this one hides it from us. */
+	a->unsure = a->unsure || (a->open && !is_held_open(a));
 	if (r == 0 && !grant) {
 		a->granted = a->used;
 		a->open = false;
@@ -140,11 +151,24 @@ static int put_line(struct account *a, const struct usage *grant)
 	return r;
 }
 
-/* With a->lock. Whether the line that we wrote is in the store still, and open: nobody took us for dead. */
-static bool is_held_open(const struct account *a)
+/*
+ * With a->lock: a look that began when so much was freed is over. Who was at work on the same had its line open all the
+ * while, and has it for a round (quota.c) after; so a look that came too late tells nothing.
+ */
+static void credit(struct account *a, int64_t bytes, bool alone)
 {
-	const struct writer *w = a->writer;
-	return a->open && a->written >= w->since && account_now() - w->beat < LEDGER_LEASE;
+	int64_t more = bytes;
+	if (!bytes)
+		return;
+	if (!alone || account_now() - a->freed_at >= SEEN_MS) {
+		more = min64(bytes, max64(a->eighth - a->doubtful, 0));
+		a->doubtful += bytes;
+		a->unsure = true;
+	}
+	a->freed -= bytes;
+	a->used.bytes -= more;
+	a->gives++;
+	a->dirty = true;
 }
 
 /* With a->lock: what was read of the others. */
@@ -152,7 +176,6 @@ static void note(struct account *a, const struct ledger_sum *sum, int64_t now)
 {
 	const char *run = a->writer->run;
 	a->others = (struct usage){sum->base.bytes + sum->granted.bytes, sum->base.files + sum->granted.files};
-	a->crowded = sum->open > 0;
 	a->looked = now;
 	/* Ours was taken for a dead one's, or damaged. */
 	bool changed = a->known && a->version &&
@@ -169,14 +192,20 @@ static int look(struct account *a, bool of_user)
 	struct ledger_sum sum;
 	struct usage user = {0, 0};
 	int64_t now = account_now();
+	pthread_mutex_lock(&a->lock);
+	int64_t freed = a->freed;
+	pthread_mutex_unlock(&a->lock);
 	int r = ledger_read(a->dir, w->instance, NULL, NULL, &sum);
 	int s = r == 0 && of_user ? ledger_user(w->store, a->user, a->name, a->dir, w->instance, &user) : 0;
 
 	pthread_mutex_lock(&a->lock);
-	if (r == 0)
+	if (r == 0) {
 		note(a, &sum, now);
-	else if (r == -ENOENT)
+		credit(a, freed, !sum.open);
+		a->freed_at = now; /* what is left began since */
+	} else if (r == -ENOENT) {
 		a->gone = true;
+	}
 	if (r == 0 && s == 0 && of_user) {
 		a->siblings = user;
 		a->looked_user = now;
@@ -186,6 +215,16 @@ static int look(struct account *a, bool of_user)
 	r = r ? r : sum.garbage ? -EUCLEAN : s;
 	pthread_mutex_unlock(&a->lock);
 	return r;
+}
+
+/* What was freed is not kept longer than that needs. */
+static void look_after_freed(struct account *a)
+{
+	pthread_mutex_lock(&a->lock);
+	bool some = a->loaded && !a->gone && a->freed;
+	pthread_mutex_unlock(&a->lock);
+	if (some)
+		(void)look(a, false);
 }
 
 /* ---- room; all with a->lock ---- */
@@ -266,14 +305,16 @@ static void begin(struct account *a, const struct usage *away)
 	add(&a->away, away);
 	a->under_way++;
 	a->changes++;
-	a->touched = a->dirty = true;
+	a->touched = true;
+	a->dirty = a->dirty || away->bytes || away->files;
 }
 
 static void end(struct account *a, const struct usage *away)
 {
 	a->away = less(&a->away, away);
 	a->under_way--;
-	a->touched = a->dirty = true;
+	a->touched = true;
+	a->dirty = a->dirty || away->bytes || away->files;
 }
 
 static void note_taken(struct account *a, int64_t bytes, int64_t files)
@@ -437,6 +478,7 @@ static void keep_within_grant(struct account *a)
 static void hold(struct account *a, const struct usage *held)
 {
 	a->held = (struct usage){max64(a->held.bytes + held->bytes, 0), max64(a->held.files + held->files, 0)};
+	a->dirty = a->dirty || held->bytes || held->files;
 }
 
 void account_settle(struct account *a, const struct usage *taken, const struct usage *kept, const struct usage *held)
@@ -466,6 +508,8 @@ void account_expect(struct account *a, const struct usage *most)
 	pthread_mutex_lock(&a->ledger);
 	pthread_mutex_lock(&a->lock);
 	bool open = is_held_open(a);
+	if (!open)
+		a->granted = a->used; /* nobody knows of an old grant any more */
 	struct usage used = a->used;
 	pthread_mutex_unlock(&a->lock);
 	int r = open ? 0 : put_line(a, &used);
@@ -479,16 +523,13 @@ void account_expect(struct account *a, const struct usage *most)
 	pthread_mutex_unlock(&a->ledger);
 }
 
-/* How much of what was freed can be used again before it was counted. */
-static int64_t freed(struct account *a, const struct limits *l, int64_t bytes)
+/* With a->lock: not to be used again before a look at the others. */
+static void note_freed(struct account *a, const struct limits *l, int64_t bytes)
 {
-	if (!l || !a->crowded || bytes <= 0)
-		return bytes;
 	int64_t eighth = min64(l->session_bytes, l->user_bytes) / 8;
-	int64_t more = min64(bytes, max64(eighth - a->doubtful, 0));
-	a->doubtful += bytes;
-	a->unsure = true;
-	return more;
+	a->eighth = a->freed ? min64(a->eighth, eighth) : eighth;
+	a->freed_at = a->freed ? a->freed_at : account_now();
+	a->freed += bytes;
 }
 
 void account_went(struct account *a, const struct limits *l, const struct usage *most, const struct usage *went,
@@ -496,7 +537,10 @@ void account_went(struct account *a, const struct limits *l, const struct usage 
 {
 	pthread_mutex_lock(&a->lock);
 	end(a, most);
-	a->used.bytes -= freed(a, l, went->bytes);
+	if (l && went->bytes > 0)
+		note_freed(a, l, went->bytes);
+	else
+		a->used.bytes -= went->bytes;
 	a->used.files -= went->files;
 	a->gives += went->bytes || went->files;
 	hold(a, held);
@@ -574,6 +618,13 @@ static int count_with_ledger(struct account *a, struct witness *w, const struct 
 	pthread_mutex_lock(&a->lock);
 	bool same = !a->under_way && a->changes == changes;
 	struct usage own = less(&a->used, &a->held);
+	/* Now, not when it is written: what begins meanwhile may leave a doubt of its own. */
+	int64_t doubtful = same ? a->doubtful : 0, freed = same ? a->freed : 0;
+	own.bytes -= freed;
+	a->used.bytes -= freed;
+	a->freed -= freed;
+	a->doubtful -= doubtful;
+	a->unsure = a->unsure && !same;
 	pthread_mutex_unlock(&a->lock);
 	if (!same)
 		return -EAGAIN;
@@ -582,10 +633,11 @@ static int count_with_ledger(struct account *a, struct witness *w, const struct 
 	pthread_mutex_lock(&a->lock);
 	if (r == 0) {
 		a->counted = true;
-		a->unsure = false;
 		a->dirty = a->dirty || a->version; /* the line says that it is unsure */
-		a->doubtful = 0;
-		a->gives++; /* what was refused a moment ago may fit */
+		a->gives++;                        /* what was refused a moment ago may fit */
+	} else {
+		a->unsure = true;
+		a->doubtful += doubtful;
 	}
 	pthread_mutex_unlock(&a->lock);
 	return r ? r : look(a, false);
@@ -635,6 +687,8 @@ static void renew(struct account *a)
 {
 	pthread_mutex_lock(&a->lock);
 	struct usage left = room(a, &a->writer->limits), want = grant_for(a, 0, 0, &left);
+	if (!is_held_open(a)) /* what was granted before is not ours to write anew */
+		want = a->used;
 	a->granted = (struct usage){min64(a->granted.bytes, want.bytes), min64(a->granted.files, want.files)};
 	keep_within_grant(a);
 	want = a->granted;
@@ -654,6 +708,8 @@ void account_step(struct account *a)
 	bool stale = works && !idle && a->open && a->dirty && account_now() - a->written > RENEW;
 	a->touched = false;
 	pthread_mutex_unlock(&a->lock);
+	if (works)
+		look_after_freed(a);
 	if (close && put_line(a, NULL) == 0)
 		(void)look(a, false); /* does somebody ask for a count? */
 	else if (stale)
@@ -664,6 +720,7 @@ void account_step(struct account *a)
 void account_give_back(struct account *a)
 {
 	pthread_mutex_lock(&a->ledger);
+	look_after_freed(a);
 	pthread_mutex_lock(&a->lock);
 	bool some = a->loaded && !a->gone && a->open && !is_same(&a->granted, &a->used);
 	if (some)
@@ -677,8 +734,8 @@ void account_give_back(struct account *a)
 
 int account_finish(struct account *a)
 {
+	look_after_freed(a);
 	pthread_mutex_lock(&a->lock);
-	a->unsure = a->unsure || (a->open && !is_held_open(a));
 	bool write = a->loaded && !a->gone && (a->dirty || a->open || a->held.bytes || a->held.files);
 	a->used = less(&a->used, &a->held);
 	a->held = (struct usage){0, 0};

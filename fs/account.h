@@ -8,9 +8,11 @@
  * is closed. Grants are what the request needs and an eighth of what is left then, at most GRANT_BYTES: so with no other
  * instance a session can be filled to the last byte, and with others it is never filled beyond.
  *
- * Two instances that cut or remove one file in the same moment may both believe that they freed its bytes. So what is
- * freed while another instance has its line open is counted again when there is quiet, and until then no more than an
- * eighth of the limit of it can be used again.
+ * Two instances that cut or remove one file in the same moment may both believe that they freed its bytes; and one that
+ * writes where it saw the file's end beyond may find it cut, and make it as large again without knowing. So who writes has
+ * its line open as well, and what was freed counts until a look at the others that began after it and soon: where a line
+ * was open then, it is counted again when there is quiet, and until then no more than an eighth of the limit of it can be
+ * used again.
  *
  * Two mutexes. `ledger` is held across calls to the store: what is read and written there, one at a time. `lock` guards the
  * numbers, is taken after it, and is never held across a call that may block; so who finds a grant waits for no store.
@@ -58,12 +60,14 @@ struct account {
 	bool gone;            /* from the store, for good */
 	bool open;            /* so is the line */
 	bool touched, dirty;  /* since the last round; since the line was written */
-	bool crowded;         /* another instance's line was open when we looked */
 	struct usage used, granted, held;
 	struct usage away;     /* of used: what operations under way have taken or may remove */
 	unsigned under_way;    /* operations */
 	uint64_t changes;      /* begun */
-	int64_t doubtful;      /* bytes freed while it was crowded, since the last count */
+	int64_t freed;         /* bytes of used: gone, and not looked after yet */
+	int64_t freed_at;      /* ms: the first of them */
+	int64_t eighth;        /* of the lowest limit that they were freed under */
+	int64_t doubtful;      /* bytes freed while another had its line open, since the last count */
 	struct usage others;   /* base and grants of the others, as last read */
 	struct usage siblings; /* the same of all sessions of the user, this one's others too */
 	int64_t written;       /* ms, before the line was last written */

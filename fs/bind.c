@@ -277,9 +277,14 @@ static int begin_count(struct fs *fs, struct session *s, const struct limits *l)
 {
 	struct account *a;
 	bool live = !s->account && s->used; /* since another bind */
+	bool before = s->account;
 	int err = quota_account(fs->quota, s->dir, s->name, s->sub, l, live, &a);
-	if (!err)
-		session_count(s, a);
+	if (err)
+		return err;
+	session_count(s, a);
+	/* Another bind, without limits, may have come between: its operations began without the account. */
+	if (!live && !before && s->used && !(err = quota_account(fs->quota, s->dir, s->name, s->sub, l, true, &a)))
+		quota_put(a);
 	return err;
 }
 

@@ -139,6 +139,20 @@ static void shrunk_to(struct change *c, bool done)
 		    done && c->inode->orphan ? (struct usage){-c->amount, 0} : nothing);
 }
 
+/*
+ * Around all that may make a file larger, and before its size is asked: between the two another instance may cut it, and
+ * what it sees of our line then tells it so (account.h). 0 or -errno.
+ */
+static int work_begin(struct request *r)
+{
+	return charge_expect(r, nothing);
+}
+
+static void work_end(struct request *r)
+{
+	charge_went(r, nothing, nothing, nothing);
+}
+
 /* ---- writing ---- */
 
 static ssize_t plain_write(struct request *r, const void *buf, size_t size, off_t off, bool append)
@@ -159,11 +173,16 @@ static int64_t end_of(off_t off, size_t size)
 static bool write_within(struct request *r, struct inode *i, const void *buf, size_t size, off_t off, ssize_t *ret)
 {
 	struct stat st;
+	if (fstat(r->file->fd, &st) < 0 || end_of(off, size) > st.st_size)
+		return false;
 	pthread_rwlock_rdlock(&i->lock);
-	bool within = fstat(r->file->fd, &st) == 0 && end_of(off, size) <= st.st_size;
+	int err = work_begin(r);
+	bool within = !err && fstat(r->file->fd, &st) == 0 && end_of(off, size) <= st.st_size;
 	if (within)
 		*ret = plain_write(r, buf, size, off, false);
 	pthread_rwlock_unlock(&i->lock);
+	if (!err)
+		work_end(r);
 	return within;
 }
 
@@ -201,7 +220,11 @@ ssize_t growth_write(struct request *r, const void *buf, size_t size, off_t off,
 		return -ENOMEM;
 	if (append || !write_within(r, i, buf, size, off, &n)) {
 		pthread_rwlock_wrlock(&i->lock);
-		n = write_beyond(r, i, buf, size, off, append);
+		n = work_begin(r);
+		if (!n) {
+			n = write_beyond(r, i, buf, size, off, append);
+			work_end(r);
+		}
 		pthread_rwlock_unlock(&i->lock);
 	}
 	inode_put(r->fs->inodes, i);
@@ -247,7 +270,11 @@ ssize_t growth_copy(struct request *r, struct file *to, off_t off_in, off_t off_
 	if (!charge_account(r) || len == 0)
 		return plain_copy(r, to, off_in, off_out, len, flags);
 	struct inode *i = charge_inode(r, to->node);
-	ssize_t n = i ? copy_locked(r, to, i, off_in, off_out, len, flags) : -ENOMEM;
+	ssize_t n = i ? work_begin(r) : -ENOMEM;
+	if (!n) {
+		n = copy_locked(r, to, i, off_in, off_out, len, flags);
+		work_end(r);
+	}
 	charge_done(r, i);
 	return n;
 }
@@ -287,7 +314,11 @@ int growth_truncate(struct request *r, off_t size)
 	if (!charge_account(r))
 		return plain_truncate(r, size);
 	struct inode *i = charge_inode(r, r->node);
-	int err = i ? truncate_locked(r, i, size) : -ENOMEM;
+	int err = i ? work_begin(r) : -ENOMEM;
+	if (!err) {
+		err = truncate_locked(r, i, size);
+		work_end(r);
+	}
 	charge_done(r, i);
 	return err;
 }
@@ -314,11 +345,14 @@ static int fallocate_locked(struct request *r, struct inode *i, int mode, off_t 
 		return -EOPNOTSUPP;
 	if (!(mode & FALLOC_FL_KEEP_SIZE))
 		err = grow_whole(&c, end);
-	if (err)
+	if (!err)
+		err = plain_fallocate(r, mode, off, len);
+	/* What another instance makes of the size meanwhile is its to count. */
+	if (!c.taken)
 		return err;
-	err = plain_fallocate(r, mode, off, len);
 	/* It may fail half-way. The stat can't; if it did, what was taken stays taken. */
-	size_changed(&c, charge_stat(r, r->file->fd, &st) == 0 ? st.st_size : c.old + c.amount / c.weight);
+	int64_t size = charge_stat(r, r->file->fd, &st) == 0 ? st.st_size : c.old + c.amount / c.weight;
+	size_changed(&c, size > c.old ? size : c.old);
 	return err;
 }
 
@@ -330,7 +364,11 @@ int growth_fallocate(struct request *r, int mode, off_t off, off_t len)
 	if (err || !charge_account(r) || off < 0 || len <= 0)
 		return err ? err : plain_fallocate(r, mode, off, len);
 	struct inode *i = charge_inode(r, r->file->node);
-	err = i ? fallocate_locked(r, i, mode, off, len) : -ENOMEM;
+	err = i ? work_begin(r) : -ENOMEM;
+	if (!err) {
+		err = fallocate_locked(r, i, mode, off, len);
+		work_end(r);
+	}
 	charge_done(r, i);
 	return err;
 }

@@ -254,7 +254,7 @@ static int begin(struct account *a, const char *sub, const struct limits *l, boo
 		return r;
 	pthread_mutex_lock(&a->lock);
 	if (live) {
-		a->unsure = true;
+		a->unsure = a->dirty = true; /* also for whoever finds our line after a crash */
 		a->count_after = account_now() +
 				 STEP_MS; /* what is under way and knows of no account is over by then */
 	}
@@ -300,8 +300,8 @@ static void each_account(struct quota *q, void (*visit)(struct account *a, int64
 			a->refs++;
 			pthread_mutex_unlock(&q->lock);
 			visit(a, now);
-			bool done = account_is_settled(a);
 			pthread_mutex_lock(&q->lock);
+			bool done = account_is_settled(a); /* here, where nobody gets it anew */
 			struct account *next = a->linked ? a->next : q->buckets[i]; /* some are visited twice then */
 			if (--a->refs == 0 && (done || !a->linked)) {
 				if (a->linked)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -121,6 +122,17 @@ static struct ledger_line line_of(struct account *a)
 	struct ledger_line line = {.open = a->open, .used = a->used, .granted = a->granted, .held = a->held};
 	pthread_mutex_unlock(&a->lock);
 	return line;
+}
+
+/* What happens at the next fsync() of this process: in the middle of a write of the ledger. */
+static void (*_Atomic at_fsync)(void);
+
+int fsync(int fd)
+{
+	void (*hook)(void) = atomic_exchange(&at_fsync, NULL);
+	if (hook)
+		hook();
+	return (int)syscall(SYS_fsync, fd);
 }
 
 static struct ledger_sum ledger(void)
@@ -341,6 +353,17 @@ static void test_count(void)
 	must(ledger_write(session, "two", &(struct ledger_line){3, RUN, true, false, {4, 0}, {4, 0}, {0, 0}}));
 	w.now = 1000 + 2 * LEDGER_DEAD;
 	is_int(account_count(a, &w, 0), 0, "one that has stopped is dead, too");
+
+	/* Who began since the witness looked is not taken for dead, however long ago that was. */
+	beat("two", LATER, false);
+	must(ledger_write(session, "two", &(struct ledger_line){5, LATER, true, false, {4, 0}, {4, 0}, {0, 0}}));
+	is_int(account_count(a, &w, 0), -EBUSY, "a run that began since lives");
+	beat("three", RUN, false);
+	must(ledger_write(session, "two", &(struct ledger_line){6, LATER, false, false, {4, 0}, {4, 0}, {0, 0}}));
+	must(ledger_write(session, "three", &(struct ledger_line){1, RUN, true, false, {0, 0}, {0, 0}, {0, 0}}));
+	is_int(account_count(a, &w, 0), -EBUSY, "and so does an instance that did");
+	beat("three", RUN, true);
+	is_int(account_count(a, &w, 0), 0, "until it stops");
 	must(roster_remove(store_fd(store), "two"));
 	must(ledger_write(session, "two", &(struct ledger_line){4, RUN, true, false, {4, 0}, {4, 0}, {0, 0}}));
 	w.now = 1000 + 2 * LEDGER_DEAD;
@@ -388,6 +411,80 @@ static void test_open(void)
 	is_int(add(a, &l, 5, 5, 0), 5, "it is written anew");
 	quota_put(a);
 	stop(q);
+}
+
+static void resize(int dir, const char *file, off_t size)
+{
+	int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+	must(fd);
+	must(ftruncate(fd, size));
+	close(fd);
+}
+
+/* No heartbeat for a while, and again one. */
+static void lapse(struct account *a)
+{
+	usleep(2000);
+	a->writer->since = account_now();
+	usleep(2000);
+}
+
+/* What others, who took us for dead, have done is not undone by what was granted before. */
+static void test_lease(void)
+{
+	const struct limits l = of_session(8000, 1000);
+	int data;
+	struct quota *q = start("one");
+	fresh("lease", "ada", &data);
+	struct account *a = account(q, "ada", &l);
+	must((int)add(a, &l, 800, 800, 1) - 800);
+	scratch_file(data, "f", 0600, "");
+	resize(data, "f", 800);
+	ok(line_of(a).granted.bytes > 1000, "more is granted than used");
+	lapse(a);
+	expect(a, 0, 0);
+	ok(account_expect_open(a, &nothing) && !account_take_granted(a, &l, 100, 0),
+	   "a line that is opened after a pause of the heart brings no old grant back");
+	account_went(a, NULL, &nothing, &nothing, &nothing);
+	account_went(a, NULL, &nothing, &nothing, &nothing);
+	must((int)add(a, &l, 1, 1, 0) - 1);
+	give(a, 1, 0);
+	ok(line_of(a).granted.bytes > 1000, "granted again");
+	expect(a, 0, 0);
+	lapse(a);
+	a->written -= 10000; /* long enough ago for a round to write it */
+	quota_step(q);
+	ok(account_expect_open(a, &nothing) && !account_take_granted(a, &l, 100, 0),
+	   "nor does one that a round writes anew");
+	account_went(a, NULL, &nothing, &nothing, &nothing);
+	account_went(a, NULL, &nothing, &nothing, &nothing);
+	idle(q);
+	count(q);
+	idle(q);
+	ok(!is_unsure(a) && total() == 800, "all is counted");
+
+	/* 700 bytes went since the line was written; another counts that, and folds it. */
+	must((int)add(a, &l, 1, 1, 0) - 1);
+	give(a, 1, 0);
+	resize(data, "f", 100);
+	give(a, 700, 0);
+	struct witness w = {.storefd = store_fd(store)};
+	struct count c;
+	w.now = 1000;
+	is_int(count_take(session, "two", &w, 0, false, &c), -EBUSY, "an instance with its line open is not counted");
+	w.now = 1000 + LEDGER_DEAD;
+	must(count_take(session, "two", &w, 0, false, &c));
+	must(count_keep(store, session, "two", &w, &c, &nothing));
+	is_int(total(), 100, "an instance whose heart pauses is counted without it");
+	lapse(a);
+	idle(q);
+	ok(is_unsure(a), "which it sees when it closes its line");
+	count(q);
+	idle(q);
+	is_int(total(), 100, "and counts, too");
+	quota_put(a);
+	stop(q);
+	close(data);
 }
 
 /* The first count of a session that is too large to be waited for, and of one that is in use already. */
@@ -457,9 +554,13 @@ static void test_doubt(void)
 	must(ftruncate(fd, 0));
 	account_went(a, &l, &all, &all, &nothing);
 	account_went(b, &l, &all, &all, &nothing);
-	is_int(line_of(a).used.bytes + line_of(b).used.bytes, -1000,
-	       "that two cut at once can be used twice up to an eighth of the limit");
-	ok(is_unsure(b), "by who came later, and so knew, and is to be counted");
+	is_int(line_of(a).used.bytes + line_of(b).used.bytes, 2000, "that two cut at once is free to neither at first");
+	struct account_report report;
+	must(account_report(a, &l, &report));
+	must(account_report(b, &l, &report));
+	is_int(line_of(a).used.bytes + line_of(b).used.bytes, 0,
+	       "and can be used by each up to an eighth of the limit");
+	ok(is_unsure(a) && is_unsure(b), "until it is counted");
 	count(p);
 	ok(is_unsure(b), "when both are quiet");
 	idle(q);
@@ -472,6 +573,86 @@ static void test_doubt(void)
 	is_int(total(), 0, "and right");
 	is_int(add(a, &l, 9000, 1, 0), 8000, "so that all is free");
 	close(fd);
+	quota_put(a);
+	quota_put(b);
+	stop(q);
+	stop(p);
+	close(data);
+}
+
+static struct account *freeing, *beside;
+
+static void free_in_a_crowd(void)
+{
+	const struct limits l = of_session(8000, 100);
+	const struct usage all = {1000, 0};
+	ok(account_expect_open(freeing, &all), "something is freed while the base is written");
+	account_went(freeing, &l, &all, &all, &nothing);
+	account_expect(beside, &nothing);
+	account_went(beside, NULL, &nothing, &nothing, &nothing);
+}
+
+/* Who writes within a file has its line open, which who cuts it sees, whoever opened first. */
+static void test_within(void)
+{
+	const struct limits l = of_session(8000, 100);
+	const struct usage all = {2000, 0};
+	int data;
+	struct quota *q = start("one"), *p = start("two");
+	fresh("within", "ada", &data);
+	struct account *a = account(q, "ada", &l), *b = account(p, "ada", &l);
+	must((int)add(a, &l, 2000, 2000, 1) - 2000);
+	account_expect(b, &nothing);
+	expect(a, 2000, 0);
+	account_went(a, &l, &all, &all, &nothing);
+	account_went(b, NULL, &nothing, &nothing, &nothing);
+	struct account_report report;
+	must(account_report(a, &l, &report));
+	is_int(line_of(a).used.bytes, 1000, "what was cut while another wrote is not free, but for an eighth");
+	ok(is_unsure(a), "and is to be counted");
+	idle(p);
+	idle(q);
+	count(q);
+	idle(q);
+	is_int(total(), 0, "which makes it right");
+	int64_t before = line_of(a).used.bytes;
+	must((int)add(a, &l, 2000, 2000, 1) - 2000);
+	expect(a, 2000, 0);
+	account_went(a, &l, &all, &all, &nothing);
+	is_int(line_of(a).used.bytes, before + 2000, "what was cut alone waits for a look");
+	quota_step(q);
+	is_int(line_of(a).used.bytes, before, "which comes with the next round");
+	ok(!is_unsure(a), "and leaves no doubt");
+	must((int)add(a, &l, 2000, 2000, 1) - 2000);
+	expect(a, 2000, 0);
+	account_went(a, &l, &all, &all, &nothing);
+	is_int(add(a, &l, 8000, 8000, 0), 8000, "or at once where it is needed");
+	quota_put(a);
+	quota_put(b);
+	stop(q);
+	stop(p);
+	close(data);
+}
+
+/* A doubt that comes up while a count is written is none that it removes. */
+static void test_doubt_meanwhile(void)
+{
+	const struct limits l = of_session(8000, 100);
+	int data;
+	struct quota *q = start("one"), *p = start("two");
+	fresh("meanwhile", "ada", &data);
+	struct account *a = account(q, "ada", &l), *b = account(p, "ada", &l);
+	must((int)add(b, &l, 2000, 2000, 1) - 2000);
+	account_expect(a, &nothing);
+	account_went(a, NULL, &nothing, &nothing, &nothing);
+	idle(p);
+	freeing = a;
+	beside = b;
+	at_fsync = free_in_a_crowd;
+	struct witness w = {.storefd = store_fd(store)};
+	is_int(account_count(a, &w, 0), 0, "a count");
+	ok(is_unsure(a), "leaves it");
+	at_fsync = NULL;
 	quota_put(a);
 	quota_put(b);
 	stop(q);
@@ -672,8 +853,11 @@ int main(void)
 	test_restart();
 	test_count();
 	test_open();
+	test_lease();
 	test_first();
 	test_doubt();
+	test_doubt_meanwhile();
+	test_within();
 	test_threads();
 	test_users();
 	test_processes();
