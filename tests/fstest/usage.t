@@ -21,6 +21,14 @@ is "an orderly end leaves an exact line" "$(ledger alice-1) $(ledger alice-1 gra
 up limits.session_bytes=301000
 says "which holds after a restart" "1000 EDQUOT" must f=open "$A/f" O_WRONLY,O_APPEND : fill @f 100 10000
 agree "to the byte" alice-1
+version() { grep -o '"version":[0-9]*' "$(dirname "$(data alice-1)")"/usage/*.json; }
+for how in 'pwrite @f x 0' 'fallocate @f extend 0 100' 'truncate @f 301000'; do
+	before=$(version)
+	# shellcheck disable=SC2086
+	says "${how/@f/within a file}" "1|0" must f=open "$A/f" O_RDWR : $how
+	ok "opens the line, though nothing grows by it" [ "$(version)" != "$before" ]
+	agree "and it is closed again" alice-1
+done
 
 fresh limits.session_bytes=1G
 "$FLOOD" "$MNT" "$T/alice.token" own 1 5000 100000 >/dev/null 2>&1 & # it will be in the middle of it
