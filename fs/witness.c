@@ -20,16 +20,24 @@ static struct seen *find_or_make(struct witness *w, const char *name)
 	return s;
 }
 
-/* How long its heartbeat has been the same. */
+/*
+ * How long its heartbeat has been the same. `now` may be long ago by now, as a count takes its time: so a change is dated
+ * by the next question that has another.
+ */
 static int64_t stands_for(struct witness *w, struct seen *s, const struct heartbeat *h)
 {
 	if (h->beat != s->beat || strcmp(h->run, s->run) != 0) {
 		s->moved = s->beat != 0;
+		s->fresh = true;
 		s->since = w->now;
 		s->beat = h->beat;
 		memcpy(s->run, h->run, sizeof(s->run));
 	}
-	return w->now - s->since;
+	if (s->fresh && w->now != s->since) {
+		s->fresh = false;
+		s->since = w->now;
+	}
+	return s->fresh ? 0 : w->now - s->since;
 }
 
 bool witness_ask(struct witness *w, const char *instance, const char *run, bool *open)

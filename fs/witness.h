@@ -23,7 +23,7 @@ struct witness {
 	struct seen {
 		char name[INSTANCE_NAME_MAX + 1], run[RUN_ID_LEN + 1];
 		int64_t beat, since; /* since when, in ms, this beat was the last */
-		bool moved;          /* it was seen to beat */
+		bool moved, fresh;   /* it was seen to beat */
 	} seen[WITNESS_MAX];
 };
 

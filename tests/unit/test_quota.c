@@ -338,6 +338,8 @@ static void test_count(void)
 	w.now = 1000 + LEDGER_DEAD;
 	is_int(account_count(a, &w, 0), -EBUSY, "which a heartbeat says");
 	w.now = 1000 + 2 * LEDGER_DEAD;
+	is_int(account_count(a, &w, 0), -EBUSY, "though the question before was long ago");
+	w.now = 1000 + 3 * LEDGER_DEAD;
 	is_int(account_count(a, &w, 0), 0, "without one it is dead after a while");
 	ok(!ledger().open || ledger().open == line_of(a).open, "and its line is closed for it");
 
@@ -472,7 +474,9 @@ static void test_lease(void)
 	struct count c;
 	w.now = 1000;
 	is_int(count_take(session, "two", &w, 0, false, &c), -EBUSY, "an instance with its line open is not counted");
-	w.now = 1000 + LEDGER_DEAD;
+	w.now = 1001;
+	is_int(count_take(session, "two", &w, 0, false, &c), -EBUSY, "nor a moment later");
+	w.now = 1001 + LEDGER_DEAD;
 	must(count_take(session, "two", &w, 0, false, &c));
 	must(count_keep(store, session, "two", &w, &c, &nothing));
 	is_int(total(), 100, "an instance whose heart pauses is counted without it");
