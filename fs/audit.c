@@ -411,6 +411,8 @@ static void *writer(void *unused)
 		if (!audit.len)
 			audit.len = ring_take(audit.line);
 		int timeout = audit.live ? SWEEP_MS : -1;
+		if (stopping && !delay)
+			audit.give_up = now + CLOSE_MS; /* it takes what it is given, however slowly */
 		bool give_up = stopping && now >= audit.give_up;
 		pthread_mutex_unlock(&audit.lock);
 
@@ -553,7 +555,7 @@ void audit_close(void)
 
 	pthread_mutex_lock(&audit.lock);
 	audit.stopping = true;
-	audit.give_up = monotonic_ms() + CLOSE_MS;
+	audit.give_up = monotonic_ms() + CLOSE_MS; /* for one that takes nothing now */
 	wake_writer(AT_ONCE);
 	pthread_mutex_unlock(&audit.lock);
 	pthread_join(audit.thread, NULL);

@@ -440,6 +440,26 @@ static void test_many_kinds(void)
 	unlink(path);
 }
 
+/* Closing on a machine that has much else to do: between two lines half a second passes. */
+static void test_slow(void)
+{
+	struct audit_event ev = refusal();
+	const char *path = in_dir("slow");
+
+	open_log(path);
+	for (int pass = 0; pass < 3; pass++)
+		for (int i = 0; i < 20; i++) {
+			ev.pid = 1000 + i;
+			audit_write(&ev);
+		}
+	step_ms = 500;
+	audit_close();
+	step_ms = 0;
+	struct sum s = read_file(path);
+	is_int(s.events + s.repeated, 60, "closing loses nothing that the sink takes, however long all of it takes");
+	unlink(path);
+}
+
 static void test_blocked(void)
 {
 	enum { EVENTS = 5000 };
@@ -769,6 +789,7 @@ int main(void)
 	test_repeats();
 	test_window();
 	test_many_kinds();
+	test_slow();
 	test_blocked();
 	test_broken_pipe();
 	test_file();
