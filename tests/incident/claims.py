@@ -39,7 +39,8 @@ def judge(runs, files, checker, pictures, people):
                  sid.result["refused"] + sid.result["right_tables"] + sid.count.accepted, asked(sid))
     audited = sid.result["audit"]["refused"]
     judged.equal("as <sid>: the audit has each refusal, under the name of whom it was refused, and of nobody else",
-                 {name: one["times"] for name, one in audited.items() if not as_often(sid.count, name, one["times"])}
+                 {name: (one["times"], sid.count.refused[name], sid.count.refused_uploads[name])
+                  for name, one in audited.items() if not as_often(sid.count, name, one["times"])}
                  or set(audited), set(sid.count.refused))
     judged.equal("as <sid>: and with the id that the browser remembered",
                  {name: one["targets"] for name, one in audited.items()},
@@ -64,6 +65,10 @@ def judge(runs, files, checker, pictures, people):
         judged.equal(f"{key}: page scripts can read the remembered id, in zustand's form, and no cookie",
                      (one.computer.storage, one.computer.readable),
                      ('{"state":{"session_id":"%s"},"version":0}' % one.remembered[AMINA], ""))
+
+    # The audit, which says what happened.
+    for key in ("sid", "self", "observe"):
+        judged.equal(f"{key}: the audit has lost nothing", runs[key].result["audit"]["lost"], 0)
 
     # What it costs, exactly.
     for key in ("sid", "self", "observe"):

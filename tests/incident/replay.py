@@ -422,8 +422,10 @@ def observed(site):
 
 
 def audited(site):
-    """What the daemon wrote of a run: refusals by user, and binds by release and user."""
+    """What the daemon wrote of a run: refusals by user, binds by release and user, and how many events it lost."""
     refused, bound = {}, {}
+    with open(f"{site.daemon.dir}/log", encoding="utf-8") as log:
+        lost = sum(map(int, re.findall(r"audit: (\d+) events lost", log.read())))
     for event in site.events():
         if event["event"] == "refused":
             one = refused.setdefault(event["sub"], {"times": 0, "targets": set()})
@@ -431,9 +433,11 @@ def audited(site):
             one["targets"].add(event["target"])
         elif event["event"] == "bind":
             bound.setdefault(event["release"], collections.Counter())[event["sub"]] += 1
+        elif event["event"] == "dropped":
+            lost += event["count"]
     for one in refused.values():
         one["targets"] = sorted(one["targets"])
-    return {"refused": refused, "bound": bound}
+    return {"refused": refused, "bound": bound, "lost": lost}
 
 
 def bind_cost(site, count, user, requests=50):
