@@ -305,7 +305,7 @@ static void test_unused(void)
 	enum { ROOM = 10, NOW = 1000000, AGO = NOW - SESSION_UNUSED - 1 };
 	struct session_table *t = session_table_new(ROOM);
 	struct session *crowd[ROOM];
-	char sid[8];
+	char sid[16];
 	if (!t)
 		abort();
 	for (int i = 0; i < ROOM / 2; i++) {
