@@ -747,7 +747,7 @@ int account_finish(struct account *a)
 bool account_is_settled(struct account *a)
 {
 	pthread_mutex_lock(&a->lock);
-	bool waits = a->unsure && a->failures < FAILURES_MAX;
+	bool waits = (a->unsure || a->counts_left) && a->failures < FAILURES_MAX;
 	bool settled = !a->loaded || a->gone || (!a->open && !a->dirty && is_idle(a) && !waits);
 	pthread_mutex_unlock(&a->lock);
 	return settled;

@@ -74,8 +74,9 @@ struct account {
 	int64_t looked, looked_user;
 	uint64_t gives; /* how often something was given back */
 	int64_t count_after;
-	unsigned failures; /* of counts, in a row */
-	struct {           /* a refusal that still holds */
+	unsigned counts_left; /* what began without the account may outlast the first count: then there is another */
+	unsigned failures;    /* of counts, in a row */
+	struct {              /* a refusal that still holds */
 		int64_t at;
 		struct limits limits;
 		int64_t bytes, files;

@@ -270,7 +270,7 @@ static bool is_counted(struct fs *fs, struct session *s, int64_t now)
 	if (now - s->asked < fs->config.revalidate && now >= s->asked)
 		return false;
 	s->asked = now;
-	return quota_is_counted(s->dir);
+	return quota_is_counted(fs->quota, s->dir, s->sub);
 }
 
 static int begin_count(struct fs *fs, struct session *s, const struct limits *l)
@@ -315,7 +315,7 @@ static int count(struct fs *fs, struct session *s, const struct limits *l, int64
 void bind_count(struct fs *fs, struct session *s)
 {
 	const struct limits none = limits_none();
-	if (!s->account && !s->revoked && quota_is_counted(s->dir))
+	if (!s->account && !s->revoked && quota_is_counted(fs->quota, s->dir, s->sub))
 		(void)begin_count(fs, s, &none);
 }
 

@@ -32,7 +32,12 @@ static void opened(struct inode *i, struct account *a)
 /* A file that was opened before its session was counted. */
 static void opened_before(struct request *r, struct file *f, struct inode *i, struct account *a)
 {
-	if (f && !f->inode && (f->inode = inode_get(r->fs->inodes, i->dev, i->ino)))
+	struct inode *its = f ? atomic_load(&f->inode) : i;
+	if (its)
+		return;
+	its = inode_get(r->fs->inodes, i->dev, i->ino);
+	atomic_store(&f->inode, its);
+	if (its)
 		opened(i, a);
 }
 

@@ -55,10 +55,13 @@ static int link_locked(struct request *r, struct inode *i, const char *newname)
 	if (taken < 0)
 		return (int)taken;
 	err = backing_link(r->fd, r->fd2, newname);
-	if (orphan)
+	if (orphan) {
 		charge_went(r, nothing, nothing, err ? nothing : released);
-	else
-		charge_settle(r, all, err ? nothing : all, nothing);
+	} else {
+		/* Another instance may have made it larger meanwhile, for the one name that it had. */
+		bool grown = !err && charge_stat(r, r->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > all.bytes;
+		charge_settle(r, all, err ? nothing : (struct usage){grown ? st.st_size : all.bytes, 1}, nothing);
+	}
 	i->orphan = i->orphan && !(orphan && !err);
 	return err;
 }
@@ -151,8 +154,12 @@ static int rename_locked(struct request *r, const char *name, const char *newnam
 {
 	struct removal rm;
 	bool replacing = replaces(r, name, newname, flags);
+	int err = replacing ? removal_begin(r, r->fd2, newname, &rm) : 0;
+	if (err == -ENOENT) /* another instance has removed it since */
+		replacing = false;
 	/* A count that meets a move may miss what moved. */
-	int err = replacing ? removal_begin(r, r->fd2, newname, &rm) : charge_expect(r, nothing);
+	if (!replacing)
+		err = charge_expect(r, nothing);
 	if (err)
 		return err;
 	err = plain_rename(r, name, newname, flags);

@@ -202,7 +202,7 @@ struct user_count {
 	struct store *store;
 	const struct account *account;
 	struct witness *witness;
-	uint64_t most;
+	uint64_t most; /* names that may be counted yet; 0: any number */
 	bool complete;
 };
 
@@ -215,14 +215,15 @@ static int count_session(void *ctx, const char *name)
 	struct count c;
 	_cleanup_close_ int dir = -1;
 	int r = store_session_dir(u->store, name, &dir);
-	if (r == 0 && !record_is_same(dir, u->account->dir))
-		r = ledger_read(dir, NULL, NULL, NULL, &sum);
-	else if (r == 0)
-		return 0;
+	if (r || record_is_same(dir, u->account->dir))
+		return r == -ENOENT ? 0 : r;
+	r = ledger_read(dir, NULL, NULL, NULL, &sum);
 	if (r == 0 && (!sum.counted || sum.garbage)) {
 		r = count_take(dir, NULL, u->witness, u->most, u->most == 0, &c);
 		if (r == 0)
 			r = count_keep(u->store, dir, NULL, u->witness, &c, &none);
+		if (r == 0 && u->most)
+			u->most = u->most > (uint64_t)c.tree.files + 1 ? u->most - (uint64_t)c.tree.files - 1 : 1;
 	}
 	if (is_later(r))
 		u->complete = false;
@@ -240,10 +241,11 @@ static int count_user(struct account *a, struct witness *w, uint64_t most)
 	return r;
 }
 
-bool quota_is_counted(int dir)
+bool quota_is_counted(struct quota *q, int dir, const char *sub)
 {
 	struct ledger_sum sum;
-	return ledger_read(dir, NULL, NULL, NULL, &sum) == 0 && (sum.counted || sum.lines || sum.garbage);
+	bool has_ledger = ledger_read(dir, NULL, NULL, NULL, &sum) == 0 && (sum.counted || sum.lines || sum.garbage);
+	return has_ledger || users_is_limited(q->writer.store, sub);
 }
 
 /* With a->ledger. What is left to be counted is the thread's, which also knows who is dead. */
@@ -255,6 +257,7 @@ static int begin(struct account *a, const char *sub, const struct limits *l, boo
 	pthread_mutex_lock(&a->lock);
 	if (live) {
 		a->unsure = a->dirty = true; /* also for whoever finds our line after a crash */
+		a->counts_left = 2;
 		a->count_after = account_now() +
 				 STEP_MS; /* what is under way and knows of no account is over by then */
 	}
@@ -265,6 +268,7 @@ static int begin(struct account *a, const char *sub, const struct limits *l, boo
 	if (count_siblings && (!r || is_later(r))) {
 		bool fresh; /* it was made before its user was limited, or while one of its name was removed */
 		r = users_enter(a->writer->store, sub, a->name, LIMIT_NONE, &fresh);
+		(void)users_limit(a->writer->store, sub); /* on a full disk it is for the next */
 		r = r ? r : count_user(a, NULL, QUOTA_COUNTED_AT_ONCE);
 	}
 	return is_later(r) ? 0 : r;
@@ -338,7 +342,7 @@ static void count_account(struct account *a, int64_t now)
 	struct quota *q = a->quota;
 	pthread_mutex_lock(&a->lock);
 	bool due = a->loaded && !a->gone && now >= a->count_after;
-	bool own = due && a->unsure, siblings = due && a->limited_user && !a->user_counted;
+	bool own = due && (a->unsure || a->counts_left), siblings = due && a->limited_user && !a->user_counted;
 	pthread_mutex_unlock(&a->lock);
 	if (!own && !siblings)
 		return;
@@ -349,7 +353,10 @@ static void count_account(struct account *a, int64_t now)
 	if (siblings)
 		(void)count_user(a, &q->witness, 0);
 	pthread_mutex_lock(&a->lock);
-	bool again = a->unsure || (a->limited_user && !a->user_counted);
+	a->counts_left -= own && r == 0 && a->counts_left;
+	if (a->counts_left)
+		r = r ? r : -ECANCELED; /* not so soon */
+	bool again = a->unsure || a->counts_left || (a->limited_user && !a->user_counted);
 	a->count_after = !again ? 0 : now + (r && !is_later(r) ? COUNT_AGAIN : BUSY_AGAIN);
 	pthread_mutex_unlock(&a->lock);
 }

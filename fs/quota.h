@@ -26,8 +26,11 @@ void quota_free(struct quota *q); /* NULL is fine */
 /* A heartbeat was written, after this time (account_now()): for LEDGER_LEASE grants are good. */
 void quota_beat(struct quota *q, int64_t before);
 
-/* Whether somebody has counted a session, by its directory: then it is counted by all, whoever is bound. Goes to the store. */
-bool quota_is_counted(int dir);
+/*
+ * Whether a session, by its directory and its user, is counted by others, or to be: then it is by all, whoever is bound.
+ * Goes to the store.
+ */
+bool quota_is_counted(struct quota *q, int dir, const char *sub);
 
 /*
  * The account of a session, by its directory (which may be O_PATH) and its name in the store, with a reference. l->user_bytes

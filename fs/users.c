@@ -11,6 +11,7 @@
 #include "tree.h"
 
 #define USER_PATH_MAX sizeof("users/00")
+#define LIMITED "limited"
 #define TRIES 4
 #define STALE_AGE 3600 /* seconds: no creation of a session takes that long */
 
@@ -143,6 +144,27 @@ int users_enter(struct store *s, const char *sub, const char *name, int64_t max,
 	}
 	*fresh = r == 0;
 	return r;
+}
+
+int users_limit(struct store *s, const char *sub)
+{
+	char user[SID_HASH_LEN + 1];
+	struct stat st;
+	user_hash(sub, user);
+	_cleanup_close_ int dir = open_user(s, user, true);
+	if (dir < 0 || fstatat(dir, LIMITED, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return dir < 0 ? dir : 0;
+	int r = durable_create(dir, LIMITED, "", 0);
+	return r == -EEXIST ? 0 : r;
+}
+
+bool users_is_limited(struct store *s, const char *sub)
+{
+	char user[SID_HASH_LEN + 1];
+	struct stat st;
+	user_hash(sub, user);
+	_cleanup_close_ int dir = open_user(s, user, false);
+	return dir >= 0 && fstatat(dir, LIMITED, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 int users_leave(struct store *s, const char *sub, const char *name)

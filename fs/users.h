@@ -3,6 +3,7 @@
  * Which sessions a user has: an empty file for each, made before the session is and taken away after it.
  *
  *     users/ab/<user>/<name>       user: hex BLAKE2b-256 of the sub; name: of the session's directory
+ *     users/ab/<user>/limited      somebody limits the sum of them
  *
  * So a name without a session means nothing, and a session without a name is one from before there were users here; the
  * next bind adds it. Stateless; the rules are those of store.h.
@@ -19,6 +20,13 @@ void user_hash(const char *sub, char user[static SID_HASH_LEN + 1]);
  * any number) or it is taken back: -EDQUOT. Exact among instances: each adds, and then counts. -errno.
  */
 int users_enter(struct store *s, const char *sub, const char *name, int64_t max, bool *fresh);
+
+/*
+ * Notes that somebody has limited all of a user's sessions together: so all are counted, whoever is bound. And whether that
+ * is so. 0 or -errno.
+ */
+int users_limit(struct store *s, const char *sub);
+bool users_is_limited(struct store *s, const char *sub);
 
 /* Takes a session from its user. 0 or -errno. */
 int users_leave(struct store *s, const char *sub, const char *name);

@@ -158,7 +158,7 @@ static bool wait_longer(struct recount *c)
 
 static void wait_for_beats(struct recount *c)
 {
-	int64_t end = now_ms() + LEDGER_DEAD + 2 * LOOK_MS;
+	int64_t end = now_ms() + LEDGER_DEAD + 4 * LOOK_MS; /* the first look and the last, and some more */
 	while ((c->witness.now = now_ms()) < end && wait_longer(c)) {
 		progress_say(&c->progress, "%zu sessions in use, or of instances that died: waiting to see which",
 			     c->n);

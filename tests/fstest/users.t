@@ -46,6 +46,15 @@ down
 up limits.user_bytes=1000000
 says "then both count" "EDQUOT 0 EDQUOT" truncate "$A/f" 600001 : truncate "$A/f" 600000 : put "$A/g" x
 
+# Where a token alone limits the user, his other sessions count as well, whoever is bound to them.
+token all alice alice-1 --claim user_bytes=1000000
+fresh
+with "a token limits the user" all 0 must f=open "$A/f" O_RDWR,O_CREAT : truncate @f 300000
+is "another session of his, of a token without limits, is not limited" \
+	"$(fst -u 1000:1000 -b "process:$T/two.token" must f=open "$MNT/alice-2/f" O_RDWR,O_CREAT : truncate @f 600000)" 0
+agree "but counted" alice-2
+with "and in his sum" all "EDQUOT 0" truncate "$A/f" 400001 : until 0 truncate "$A/f" 400000
+
 # -- the disk ---------------------------------------------------------------------------------------------------------------------
 down
 mkdir "$T/small"
