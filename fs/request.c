@@ -363,7 +363,8 @@ static struct stat shown(const struct request *r, const struct stat *st)
 void request_reply_attr(struct request *r, const struct stat *st)
 {
 	struct stat as = shown(r, st);
-	fuse_reply_attr(request_replying(r), &as, 0);
+	/* Of all that there is, the root alone is the same for everybody, and for ever: the kernel may keep it. */
+	fuse_reply_attr(request_replying(r), &as, r->ino == NODE_ROOT ? ENTRY_TIMEOUT : 0);
 }
 
 void request_reply_buf(struct request *r, const void *buf, size_t size)
