@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "quota.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -15,6 +16,7 @@
 #define STEP_MS 1000      /* between two rounds */
 #define COUNT_AGAIN 30000 /* ms: after a count that failed */
 #define BUSY_AGAIN 2000   /* ms: after one that others disturbed */
+#define STUCK_MAX 256     /* accounts that nobody uses, and that can't be written */
 
 struct quota {
 	struct writer writer;
@@ -295,7 +297,11 @@ int quota_account(struct quota *q, int dir, const char *name, const char *sub, c
 
 /* ---- the threads ---- */
 
-static void each_account(struct quota *q, void (*visit)(struct account *a, int64_t now), int64_t now)
+/*
+ * Nobody's accounts are forgotten when all is written; of those that can't be, on a full disk or a dead one, as many as
+ * `stuck` are kept, with a descriptor each. What is forgotten then counts more than is there, until somebody recounts it.
+ */
+static void each_account(struct quota *q, void (*visit)(struct account *a, int64_t now), int64_t now, unsigned stuck)
 {
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		pthread_mutex_lock(&q->lock);
@@ -307,7 +313,12 @@ static void each_account(struct quota *q, void (*visit)(struct account *a, int64
 			pthread_mutex_lock(&q->lock);
 			bool done = account_is_settled(a); /* here, where nobody gets it anew */
 			struct account *next = a->linked ? a->next : q->buckets[i]; /* some are visited twice then */
-			if (--a->refs == 0 && (done || !a->linked)) {
+			bool nobodys = --a->refs == 0;
+			if (nobodys && !done) {
+				done = stuck == 0;
+				stuck -= stuck > 0;
+			}
+			if (nobodys && (done || !a->linked)) {
 				if (a->linked)
 					unlink_account(q, a);
 				account_free(a);
@@ -326,7 +337,7 @@ static void step_account(struct account *a, int64_t now)
 
 void quota_step(struct quota *q)
 {
-	each_account(q, step_account, 0);
+	each_account(q, step_account, 0, STUCK_MAX);
 }
 
 static void tell(const struct account *a, int r)
@@ -363,7 +374,7 @@ static void count_account(struct account *a, int64_t now)
 
 void quota_count(struct quota *q, int64_t now)
 {
-	each_account(q, count_account, now);
+	each_account(q, count_account, now, UINT_MAX);
 }
 
 /* False when it is time to end. */
@@ -451,7 +462,7 @@ void quota_stop(struct quota *q)
 	pthread_mutex_unlock(&q->wake_lock);
 	while (q->started > 0)
 		pthread_join(q->threads[--q->started], NULL);
-	each_account(q, finish_account, 0);
+	each_account(q, finish_account, 0, UINT_MAX);
 }
 
 void quota_free(struct quota *q)
