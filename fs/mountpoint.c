@@ -63,9 +63,10 @@ __attribute__((format(printf, 4, 5))) static int say(int err, char *why, size_t 
 int mountpoint_check(const char *path, const char *store, char *resolved, size_t resolved_len, char *why,
 		     size_t why_len)
 {
-	struct stat st;
+	struct statx st;
 	char real[PATH_MAX];
-	if (stat(path, &st) < 0) {
+	/* Not what the kernel remembers of a mount that may be dead. */
+	if (statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) < 0) {
 		int err = -errno;
 		if (err == -ENOTCONN)
 			return say(err, why, why_len,
@@ -73,7 +74,7 @@ int mountpoint_check(const char *path, const char *store, char *resolved, size_t
 				   path, geteuid() ? " or 'fusermount3 -uz'" : "");
 		return say(err, why, why_len, "%s: %s", path, strerror(-err));
 	}
-	if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st.stx_mode))
 		return say(-ENOTDIR, why, why_len, "%s: not a directory", path);
 	if (!realpath(path, real)) {
 		int err = -errno;

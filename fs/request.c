@@ -10,6 +10,7 @@
 
 /* Handles are many and short-lived: their names are looked up again rather than told. */
 #define HANDLE_ENTRY_TIMEOUT 1.0
+#define ROOT_ATTR_TIMEOUT 1.0
 #define PREFERRED_IO (256 * 1024) /* of each file; a power of two */
 
 /* ---- the table: what each operation needs ---- */
@@ -363,8 +364,8 @@ static struct stat shown(const struct request *r, const struct stat *st)
 void request_reply_attr(struct request *r, const struct stat *st)
 {
 	struct stat as = shown(r, st);
-	/* Of all that there is, the root alone is the same for everybody, and for ever: the kernel may keep it. */
-	fuse_reply_attr(request_replying(r), &as, r->ino == NODE_ROOT ? ENTRY_TIMEOUT : 0);
+	/* The root alone is the same for everybody, and never changes: the kernel may keep it, until the mount may be dead. */
+	fuse_reply_attr(request_replying(r), &as, r->ino == NODE_ROOT ? ROOT_ATTR_TIMEOUT : 0);
 }
 
 void request_reply_buf(struct request *r, const void *buf, size_t size)

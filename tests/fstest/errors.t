@@ -129,7 +129,7 @@ like "and the reason is named" "$(<"$T/log")" "*$MNT: *"
 is "and the first daemon serves on" "$(fst bind thread "$T/alice.token")" 0
 kill -KILL "$DAEMON"
 ok "a daemon that was killed is gone" await gone "$DAEMON"
-is "its mount is dead" "$(fst stat "$MNT")" ENOTCONN
+is "its mount is dead, for all to see in a second" "$(fst until ENOTCONN stat "$MNT")" ENOTCONN
 bad_mount() {
 	local status=0
 	start "${C[@]}" "$S" "$MNT" || status=$?

@@ -315,6 +315,7 @@ static int reuse_threads(void)
 		close_pipes();
 		while (syscall(SYS_tgkill, getpid(), tid, 0) == 0)
 			sched_yield();
+		usleep(500); /* for it to give the number back, which it does last, perhaps on this very core */
 
 		open_pipes();
 		if (!next_pid(tid))
