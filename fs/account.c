@@ -155,13 +155,13 @@ static int put_line(struct account *a, const struct usage *grant)
  * With a->lock: a look that began when so much was freed is over. Who was at work on the same had its line open all the
  * while, and has it for a round (quota.c) after; so a look that came too late tells nothing.
  */
-static void credit(struct account *a, int64_t bytes, bool alone)
+static void credit(struct account *a, int64_t bytes, bool alone, bool closed)
 {
 	int64_t more = bytes;
 	if (!bytes)
 		return;
-	if (!alone || account_now() - a->freed_at >= SEEN_MS) {
-		more = min64(bytes, max64(a->eighth - a->doubtful, 0));
+	if (!alone && (!closed || account_now() - a->freed_at >= SEEN_MS)) {
+		more = min64(bytes, max64(a->cap - a->doubtful, 0));
 		a->doubtful += bytes;
 		a->unsure = true;
 	}
@@ -177,6 +177,7 @@ static void note(struct account *a, const struct ledger_sum *sum, int64_t now)
 	const char *run = a->writer->run;
 	a->others = (struct usage){sum->base.bytes + sum->granted.bytes, sum->base.files + sum->granted.files};
 	a->looked = now;
+	a->counted = a->counted || (sum->counted && !sum->garbage); /* by another, since we looked */
 	/* Ours was taken for a dead one's, or damaged. */
 	bool changed = a->known && a->version &&
 		       (!sum->has_mine || sum->mine.version != a->version || strcmp(sum->mine.run, run) != 0);
@@ -201,7 +202,10 @@ static int look(struct account *a, bool of_user)
 	pthread_mutex_lock(&a->lock);
 	if (r == 0) {
 		note(a, &sum, now);
-		credit(a, freed, !sum.open);
+		/* Where no line of another is open, nor has been written since the last look, nobody was there at all. */
+		bool alone = !sum.open && sum.stamp == a->stamp;
+		credit(a, freed, alone, !sum.open);
+		a->stamp = sum.stamp;
 		a->freed_at = now; /* what is left began since */
 	} else if (r == -ENOENT) {
 		a->gone = true;
@@ -526,8 +530,8 @@ void account_expect(struct account *a, const struct usage *most)
 /* With a->lock: not to be used again before a look at the others. */
 static void note_freed(struct account *a, const struct limits *l, int64_t bytes)
 {
-	int64_t eighth = min64(l->session_bytes, l->user_bytes) / 8;
-	a->eighth = a->freed ? min64(a->eighth, eighth) : eighth;
+	int64_t cap = min64(l->session_bytes, l->user_bytes);
+	a->cap = a->freed ? min64(a->cap, cap) : cap;
 	a->freed_at = a->freed ? a->freed_at : account_now();
 	a->freed += bytes;
 }

@@ -11,7 +11,7 @@
  * Two instances that cut or remove one file in the same moment may both believe that they freed its bytes; and one that
  * writes where it saw the file's end beyond may find it cut, and make it as large again without knowing. So who writes has
  * its line open as well, and what was freed counts until a look at the others that began after it and soon: where a line
- * was open then, it is counted again when there is quiet, and until then no more than an eighth of the limit of it can be
+ * was open then, it is counted again when there is quiet, and until then no more than as much as the limit of it can be
  * used again.
  *
  * Two mutexes. `ledger` is held across calls to the store: what is read and written there, one at a time. `lock` guards the
@@ -66,12 +66,13 @@ struct account {
 	uint64_t changes;      /* begun */
 	int64_t freed;         /* bytes of used: gone, and not looked after yet */
 	int64_t freed_at;      /* ms: the first of them */
-	int64_t eighth;        /* of the lowest limit that they were freed under */
+	int64_t cap;           /* the lowest limit that they were freed under */
 	int64_t doubtful;      /* bytes freed while another had its line open, since the last count */
 	struct usage others;   /* base and grants of the others, as last read */
 	struct usage siblings; /* the same of all sessions of the user, this one's others too */
 	int64_t written;       /* ms, before the line was last written */
 	int64_t looked, looked_user;
+	uint64_t stamp; /* of the others' lines, at the last look */
 	uint64_t gives; /* how often something was given back */
 	int64_t count_after;
 	unsigned counts_left; /* what began without the account may outlast the first count: then there is another */
