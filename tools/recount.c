@@ -30,6 +30,7 @@ struct recount {
 	struct later *later; /* owned */
 	size_t n, room;
 	size_t counted, changed, in_use;
+	bool undecided;
 	json_t *changes, *used; /* owned */
 	bool json;
 	int status;
@@ -141,19 +142,21 @@ static int is_undecided(void *ctx, const char *instance, const struct ledger_lin
 {
 	struct recount *c = ctx;
 	bool open;
-	return line && line->open && !witness_ask(&c->witness, instance, line->run, &open) && open;
+	/* All are asked, so that the time of each runs from the first round on. */
+	c->undecided |= line && line->open && !witness_ask(&c->witness, instance, line->run, &open) && open;
+	return 0;
 }
 
 static bool wait_longer(struct recount *c)
 {
+	c->undecided = false;
 	for (size_t i = 0; i < c->n; i++) {
 		struct ledger_sum sum;
 		_cleanup_close_ int dir = -1;
-		if (store_session_dir(c->store, c->later[i].name, &dir) == 0 &&
-		    ledger_read(dir, NULL, is_undecided, c, &sum) > 0)
-			return true;
+		if (store_session_dir(c->store, c->later[i].name, &dir) == 0)
+			(void)ledger_read(dir, NULL, is_undecided, c, &sum);
 	}
-	return false;
+	return c->undecided;
 }
 
 static void wait_for_beats(struct recount *c)
