@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "account.h"
 #include "count.h"
 #include "json.h"
 #include "options.h"
@@ -36,13 +37,6 @@ struct recount {
 	int status;
 	struct progress progress;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void failed(struct recount *c, const char *sid, int error)
 {
@@ -161,8 +155,8 @@ static bool wait_longer(struct recount *c)
 
 static void wait_for_beats(struct recount *c)
 {
-	int64_t end = now_ms() + LEDGER_DEAD + 4 * LOOK_MS; /* the first look and the last, and some more */
-	while ((c->witness.now = now_ms()) < end && wait_longer(c)) {
+	int64_t end = account_now() + LEDGER_DEAD + 4 * LOOK_MS; /* the first look and the last, and some more */
+	while ((c->witness.now = account_now()) < end && wait_longer(c)) {
 		progress_say(&c->progress, "%zu sessions in use, or of instances that died: waiting to see which",
 			     c->n);
 		usleep(LOOK_MS * 1000);
@@ -222,7 +216,7 @@ int recount_sessions(const char *path, bool json)
 	c.changes = json_array();
 	c.used = json_array();
 	progress_begin(&c.progress);
-	c.witness.now = now_ms();
+	c.witness.now = account_now();
 	int r = c.changes && c.used ? store_each(c.store, visit, &c) : -ENOMEM;
 	if (r == 0 && c.n)
 		wait_for_beats(&c);
